@@ -1,0 +1,165 @@
+//! One gene symbol.
+
+use std::{borrow::Borrow, fmt, ops::Deref, str::FromStr};
+
+use compact_str::CompactString;
+use thiserror::Error;
+
+/// The symbol of a gene, in upper case: one word of a cell sentence.
+///
+/// A symbol is never empty and holds no white space and no angle bracket, so that it survives being written and
+/// read. Symbols of up to 24 bytes are stored inline; a clone costs a copy.
+///
+/// # Examples
+///
+/// ```
+/// use tn_sentence::GeneSymbol;
+///
+/// let gene = GeneSymbol::new("1700001a01Rik")?;
+/// assert_eq!(gene.as_str(), "1700001A01RIK");
+/// assert!(GeneSymbol::new("HLA A").is_err());
+/// # Ok::<(), tn_sentence::GeneSymbolError>(())
+/// ```
+#[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "String", into = "String"))]
+pub struct GeneSymbol(CompactString);
+
+impl GeneSymbol {
+    /// Builds a symbol, converted to upper case.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for an empty symbol and for one with white space or an angle bracket.
+    pub fn new(symbol: &str) -> Result<Self, GeneSymbolError> {
+        if symbol.is_empty() {
+            return Err(GeneSymbolError::Empty);
+        }
+        if let Some(character) = symbol.chars().find(|c| c.is_whitespace() || matches!(c, '<' | '>')) {
+            return Err(GeneSymbolError::InvalidCharacter { symbol: symbol.to_owned(), character });
+        }
+        Ok(Self(upper_case(symbol)))
+    }
+
+    /// Returns the symbol as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Converts to upper case, without the general algorithm for the usual ASCII symbol.
+pub(crate) fn upper_case(symbol: &str) -> CompactString {
+    if symbol.is_ascii() {
+        let mut symbol = CompactString::from(symbol);
+        symbol.make_ascii_uppercase();
+        symbol
+    } else {
+        CompactString::from(symbol.to_uppercase())
+    }
+}
+
+impl Deref for GeneSymbol {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for GeneSymbol {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for GeneSymbol {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq<str> for GeneSymbol {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl PartialEq<&str> for GeneSymbol {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == *other
+    }
+}
+
+impl fmt::Display for GeneSymbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for GeneSymbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl FromStr for GeneSymbol {
+    type Err = GeneSymbolError;
+
+    fn from_str(symbol: &str) -> Result<Self, Self::Err> {
+        Self::new(symbol)
+    }
+}
+
+impl TryFrom<String> for GeneSymbol {
+    type Error = GeneSymbolError;
+
+    fn try_from(symbol: String) -> Result<Self, Self::Error> {
+        Self::new(&symbol)
+    }
+}
+
+impl From<GeneSymbol> for String {
+    fn from(symbol: GeneSymbol) -> Self {
+        symbol.0.into()
+    }
+}
+
+/// A word that is no gene symbol.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum GeneSymbolError {
+    /// The symbol is empty.
+    #[error("gene symbol is empty")]
+    Empty,
+    /// The symbol holds a character that would not survive in a cell sentence.
+    #[error("gene symbol {symbol:?} holds {character:?}")]
+    InvalidCharacter {
+        /// The symbol as given.
+        symbol: String,
+        /// Its first character that is not allowed.
+        character: char,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_upper_cased() {
+        assert_eq!(GeneSymbol::new("Gad1").unwrap(), "GAD1");
+        assert_eq!(GeneSymbol::new("straße").unwrap(), "STRASSE");
+    }
+
+    #[test]
+    fn an_empty_symbol_is_an_error() {
+        assert_eq!(GeneSymbol::new(""), Err(GeneSymbolError::Empty));
+    }
+
+    #[test]
+    fn white_space_and_angle_brackets_are_errors() {
+        for (symbol, character) in [("HLA A", ' '), ("A\u{a0}B", '\u{a0}'), ("</cs>", '<'), ("A>", '>')] {
+            assert_eq!(GeneSymbol::new(symbol), Err(GeneSymbolError::InvalidCharacter { symbol: symbol.to_owned(), character }));
+        }
+    }
+}

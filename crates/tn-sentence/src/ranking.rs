@@ -1,0 +1,217 @@
+//! The genes of one cell, highest first.
+
+use std::{collections::HashSet, fmt, str::FromStr};
+
+use thiserror::Error;
+
+use crate::{GeneSymbol, gene::GeneSymbolError};
+
+/// The expressed genes of a cell from the highest to the lowest: the words of its cell sentence.
+///
+/// No gene occurs twice. A cell without a single expressed gene has an empty ranking. [`Display`](fmt::Display)
+/// writes the symbols separated by one space.
+///
+/// # Examples
+///
+/// ```
+/// use tn_sentence::GeneRanking;
+///
+/// let mut ranking: GeneRanking = "GFAP AQP4 Igf2".parse()?;
+/// ranking.truncate(2);
+/// assert_eq!(ranking.to_string(), "GFAP AQP4");
+/// assert!(GeneRanking::parse("GFAP AQP4 Gfap").is_err());
+/// # Ok::<(), tn_sentence::GeneRankingError>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "Vec<String>", into = "Vec<String>"))]
+pub struct GeneRanking(Vec<GeneSymbol>);
+
+impl GeneRanking {
+    /// Builds a ranking from symbols, highest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a word that is no gene symbol and for a gene that occurs twice.
+    pub fn new<I>(genes: I) -> Result<Self, GeneRankingError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let genes = genes
+            .into_iter()
+            .enumerate()
+            .map(|(rank, gene)| GeneSymbol::new(gene.as_ref()).map_err(|source| GeneRankingError::InvalidSymbol { rank, source }))
+            .collect::<Result<Vec<_>, _>>()?;
+        Self::from_symbols(genes)
+    }
+
+    /// Builds a ranking from symbols that are already checked, highest first.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a gene that occurs twice.
+    pub fn from_symbols(genes: Vec<GeneSymbol>) -> Result<Self, GeneRankingError> {
+        match first_repeat(&genes) {
+            Some(rank) => Err(GeneRankingError::Repeated { gene: genes[rank].clone(), rank }),
+            None => Ok(Self(genes)),
+        }
+    }
+
+    /// Builds a ranking from symbols that the caller knows to be distinct.
+    pub(crate) fn from_distinct(genes: Vec<GeneSymbol>) -> Self {
+        debug_assert_eq!(first_repeat(&genes), None);
+        Self(genes)
+    }
+
+    /// Parses symbols separated by white space.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a word that is no gene symbol and for a gene that occurs twice.
+    pub fn parse(text: &str) -> Result<Self, GeneRankingError> {
+        Self::new(text.split_whitespace())
+    }
+
+    /// Returns the genes, highest first.
+    pub fn genes(&self) -> &[GeneSymbol] {
+        &self.0
+    }
+
+    /// Returns the genes as text, highest first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + '_ {
+        self.0.iter().map(GeneSymbol::as_str)
+    }
+
+    /// Returns the number of genes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether the ranking has no gene.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Keeps the `n` highest genes.
+    pub fn truncate(&mut self, n: usize) {
+        self.0.truncate(n);
+    }
+
+    /// Returns a ranking of the `n` highest genes.
+    pub fn top(&self, n: usize) -> Self {
+        Self(self.0[..n.min(self.len())].to_vec())
+    }
+}
+
+/// Returns the index of the first gene that occurred before.
+fn first_repeat(genes: &[GeneSymbol]) -> Option<usize> {
+    // Comparing all pairs beats hashing for the length of an ordinary cell.
+    if genes.len() <= 32 {
+        return (1..genes.len()).find(|&i| genes[..i].contains(&genes[i]));
+    }
+    let mut seen = HashSet::with_capacity(genes.len());
+    genes.iter().position(|gene| !seen.insert(gene.as_str()))
+}
+
+impl fmt::Display for GeneRanking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (rank, gene) in self.0.iter().enumerate() {
+            if rank > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(gene)?;
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for GeneRanking {
+    type Err = GeneRankingError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<Vec<String>> for GeneRanking {
+    type Error = GeneRankingError;
+
+    fn try_from(genes: Vec<String>) -> Result<Self, Self::Error> {
+        Self::new(genes)
+    }
+}
+
+impl From<GeneRanking> for Vec<String> {
+    fn from(ranking: GeneRanking) -> Self {
+        ranking.0.into_iter().map(String::from).collect()
+    }
+}
+
+/// A list of words that ranks no genes.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum GeneRankingError {
+    /// A word is no gene symbol.
+    #[error("word {rank} is no gene symbol")]
+    InvalidSymbol {
+        /// The place of the word, counted from 0.
+        rank: usize,
+        /// What is wrong with the word.
+        source: GeneSymbolError,
+    },
+    /// A gene occurs twice.
+    #[error("gene {gene} occurs again at rank {rank}")]
+    Repeated {
+        /// The gene.
+        gene: GeneSymbol,
+        /// The place of its second occurrence, counted from 0.
+        rank: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_and_parse_are_inverse() {
+        let ranking = GeneRanking::parse(" gad1\tGAD2\n HLA-A ").unwrap();
+        assert_eq!(ranking.to_string(), "GAD1 GAD2 HLA-A");
+        assert_eq!(ranking.to_string().parse(), Ok(ranking));
+    }
+
+    #[test]
+    fn a_gene_occurs_once() {
+        let repeated = |genes: Vec<String>, rank: usize| {
+            assert_eq!(GeneRanking::new(&genes), Err(GeneRankingError::Repeated { gene: GeneSymbol::new(&genes[rank]).unwrap(), rank }));
+        };
+        repeated(vec!["A".into(), "B".into(), "a".into()], 2);
+        let mut long: Vec<String> = (0..100).map(|i| format!("G{i}")).collect();
+        long.push("g7".into());
+        repeated(long, 100);
+    }
+
+    #[test]
+    fn a_word_that_is_no_symbol_names_its_rank() {
+        assert_eq!(
+            GeneRanking::new(["A", "b c"]),
+            Err(GeneRankingError::InvalidSymbol {
+                rank: 1,
+                source: GeneSymbolError::InvalidCharacter { symbol: "b c".into(), character: ' ' }
+            })
+        );
+    }
+
+    #[test]
+    fn nothing_is_an_empty_ranking() {
+        assert!(GeneRanking::parse("  ").unwrap().is_empty());
+    }
+
+    #[test]
+    fn top_stops_at_the_end() {
+        let ranking = GeneRanking::parse("A B").unwrap();
+        assert_eq!(ranking.top(1).to_string(), "A");
+        assert_eq!(ranking.top(9), ranking);
+    }
+}

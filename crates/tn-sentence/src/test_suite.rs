@@ -1,0 +1,1 @@
+//! Checks that every [`CellPredictor`] should pass.
