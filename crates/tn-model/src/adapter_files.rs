@@ -1,0 +1,122 @@
+//! LoRA adapters on disk: PEFT adapter folders.
+//!
+//! A folder holds `adapter_config.json` and `adapter_model.safetensors` with two matrices for each adapted projection,
+//! `base_model.model.model.layers.{i}.self_attn.q_proj.lora_A.weight` `[rank, in]` and `...lora_B.weight` `[out, rank]`. PEFT,
+//! vLLM and this crate read the same files.
+
+mod config;
+
+pub use config::AdapterConfig;
+
+use std::borrow::Borrow;
+use std::path::Path;
+
+use crate::checkpoint::{CheckpointError, StagedFolder, TensorFile, TensorFileWriter, WeightType};
+use crate::{ParameterShape, Projection, Qwen3Config};
+
+const WEIGHTS: &str = "adapter_model.safetensors";
+
+/// The two LoRA matrices of one projection of one layer. The adapted map is `x W^T + scale (x A^T) B^T`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdapterFactors<V = Vec<f32>> {
+    /// Layer, from 0.
+    pub layer: usize,
+    /// The projection that carries it.
+    pub projection: Projection,
+    /// `A`, `[rank, in]`, row-major.
+    pub a: V,
+    /// `B`, `[out, rank]`, row-major.
+    pub b: V,
+}
+
+/// An adapter as read from a folder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adapter {
+    /// Rank, scale and adapted projections.
+    pub config: AdapterConfig,
+    /// Two matrices for each layer and adapted projection, by layer and then in the order of [`Projection::ALL`].
+    pub factors: Vec<AdapterFactors>,
+}
+
+/// Reads a PEFT adapter folder for a base model of the given shape.
+///
+/// # Errors
+///
+/// When a file is missing or malformed, the adapter uses something that is not implemented (DoRA, rank-stabilized
+/// scaling, ranks by layer, trained biases or whole modules), or its tensors are not those that its configuration and the base
+/// model ask for. The error names the file and the key.
+pub fn read_adapter(folder: impl AsRef<Path>, base: &Qwen3Config) -> Result<Adapter, CheckpointError> {
+    let folder = folder.as_ref();
+    let config = AdapterConfig::load(folder)?;
+    let file = TensorFile::open(&folder.join(WEIGHTS))?;
+    let shapes = shapes(&config, base);
+    for ParameterShape { name, shape } in &shapes {
+        let (path, name) = (file.path().to_owned(), name.clone());
+        match file.entry(&name) {
+            None => return Err(CheckpointError::MissingTensor { path, name }),
+            Some(entry) if entry.shape != *shape => {
+                let (found, expected) = (entry.shape.clone(), shape.clone());
+                return Err(CheckpointError::Shape { path, name, found, expected });
+            }
+            Some(_) => {}
+        }
+    }
+    if let Some(extra) = file.entries().iter().find(|entry| shapes.iter().all(|shape| shape.name != entry.name)) {
+        return Err(CheckpointError::UnexpectedTensor { path: file.path().to_owned(), name: extra.name.clone() });
+    }
+    let read = |key: &str| file.entry(key).map(|entry| file.values(entry)).unwrap_or_default();
+    let factors = adapted(&config, base)
+        .map(|(layer, projection)| AdapterFactors {
+            layer,
+            projection,
+            a: read(&key(layer, projection, "lora_A")),
+            b: read(&key(layer, projection, "lora_B")),
+        })
+        .collect();
+    Ok(Adapter { config, factors })
+}
+
+/// Writes a PEFT adapter folder, in 32-bit values. It appears complete or not at all, as a checkpoint does.
+///
+/// # Errors
+///
+/// When the factors are not exactly those that the adapter's configuration and the base model ask for, each once and in its
+/// shape, or a file cannot be written. The folder is then as it was before.
+pub fn write_adapter<V: Borrow<[f32]>>(
+    folder: impl AsRef<Path>,
+    config: &AdapterConfig,
+    base: &Qwen3Config,
+    factors: impl IntoIterator<Item = AdapterFactors<V>>,
+) -> Result<(), CheckpointError> {
+    let staged = StagedFolder::beside(folder.as_ref())?;
+    let mut weights = TensorFileWriter::create(&staged.file(WEIGHTS), shapes(config, base), WeightType::F32)?;
+    for AdapterFactors { layer, projection, a, b } in factors {
+        let [out, input] = projection.shape(base);
+        weights.write(&key(layer, projection, "lora_A"), &[config.rank, input], a.borrow())?;
+        weights.write(&key(layer, projection, "lora_B"), &[out, config.rank], b.borrow())?;
+    }
+    weights.finish()?;
+    staged.write(AdapterConfig::FILE_NAME, config.to_json().as_bytes())?;
+    staged.publish(&[AdapterConfig::FILE_NAME, WEIGHTS])
+}
+
+fn key(layer: usize, projection: Projection, factor: &str) -> String {
+    format!("base_model.model.{}.{factor}.weight", projection.module_path(layer))
+}
+
+fn adapted(config: &AdapterConfig, base: &Qwen3Config) -> impl Iterator<Item = (usize, Projection)> {
+    let projections = Projection::ALL.into_iter().filter(|p| config.target_modules.contains(p)).collect::<Vec<_>>();
+    (0..base.num_hidden_layers).flat_map(move |layer| projections.clone().into_iter().map(move |p| (layer, p)))
+}
+
+fn shapes(config: &AdapterConfig, base: &Qwen3Config) -> Vec<ParameterShape> {
+    adapted(config, base)
+        .flat_map(|(layer, projection)| {
+            let [out, input] = projection.shape(base);
+            [
+                ParameterShape { name: key(layer, projection, "lora_A"), shape: vec![config.rank, input] },
+                ParameterShape { name: key(layer, projection, "lora_B"), shape: vec![out, config.rank] },
+            ]
+        })
+        .collect()
+}

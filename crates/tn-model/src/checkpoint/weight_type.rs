@@ -1,0 +1,138 @@
+//! The number formats of weights.
+
+/// The number format of weights in a file. All are little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightType {
+    /// 32-bit IEEE floating point.
+    F32,
+    /// 16-bit IEEE floating point. Read, never written.
+    F16,
+    /// The upper half of a 32-bit floating-point number.
+    Bf16,
+}
+
+impl WeightType {
+    /// Returns the name in a safetensors header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    /// Returns the name in PyTorch and in `config.json`.
+    pub fn torch_name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+
+    /// Returns the number of bytes of one value.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        [Self::F32, Self::F16, Self::Bf16].into_iter().find(|weight_type| weight_type.name() == name)
+    }
+
+    /// Converts stored bytes to values. Exact for all three formats.
+    pub(super) fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Self::F32 => bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect(),
+            Self::F16 => bytes.as_chunks().0.iter().map(|&two| f16_to_f32(u16::from_le_bytes(two))).collect(),
+            Self::Bf16 => bytes.as_chunks().0.iter().map(|&two| bf16_to_f32(u16::from_le_bytes(two))).collect(),
+        }
+    }
+
+    /// Appends a value to stored bytes, rounded to nearest, ties to even.
+    pub(super) fn encode(self, value: f32, bytes: &mut Vec<u8>) {
+        match self {
+            Self::F32 => bytes.extend(value.to_le_bytes()),
+            Self::F16 => unreachable!("half precision is never written"),
+            Self::Bf16 => bytes.extend(f32_to_bf16(value).to_le_bytes()),
+        }
+    }
+}
+
+fn bf16_to_f32(bits: u16) -> f32 {
+    f32::from_bits(u32::from(bits) << 16)
+}
+
+fn f32_to_bf16(value: f32) -> u16 {
+    let bits = value.to_bits();
+    if value.is_nan() {
+        // Rounding could carry a NaN's payload into infinity.
+        return (bits >> 16) as u16 | 0x40;
+    }
+    let odd = (bits >> 16) & 1;
+    ((bits + 0x7fff + odd) >> 16) as u16
+}
+
+fn f16_to_f32(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let exponent = i32::from(bits >> 10 & 0x1f);
+    let fraction = f32::from(bits & 0x3ff);
+    // Every half-precision number is a 32-bit one, so these products are exact.
+    match exponent {
+        0 => sign * fraction * 2f32.powi(-24),
+        31 if fraction == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1024.0 + fraction) * 2f32.powi(exponent - 25),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_is_read_exactly() {
+        for (bits, expected) in [
+            (0x0000, 0.0),
+            (0x0001, 5.960_464_5e-8),
+            (0x03ff, 6.097_555e-5),
+            (0x0400, 6.103_515_6e-5),
+            (0x3555, 0.333_251_95),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65_504.0),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(f16_to_f32(bits), expected, "{bits:#06x}");
+        }
+        assert!(f16_to_f32(0x8000).is_sign_negative());
+        assert!(f16_to_f32(0x7e00).is_nan());
+    }
+
+    #[test]
+    fn values_are_rounded_to_the_nearest_bf16_ties_to_even() {
+        for (value, expected) in [
+            (1.0, 1.0),
+            (1.003_906_3, 1.007_812_5),  // just above the middle
+            (1.003_906_25, 1.0),         // the middle, down to even
+            (1.011_718_75, 1.015_625),   // the middle, up to even
+            (-0.1, -0.100_097_656),
+            (3.4e38, f32::INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+        ] {
+            assert_eq!(bf16_to_f32(f32_to_bf16(value)), expected, "{value}");
+        }
+        assert!(bf16_to_f32(f32_to_bf16(f32::from_bits(0x7fff_ffff))).is_nan());
+    }
+
+    #[test]
+    fn every_bf16_survives() {
+        for bits in 0..=u16::MAX {
+            let value = bf16_to_f32(bits);
+            assert!(value.is_nan() || f32_to_bf16(value) == bits);
+        }
+    }
+}

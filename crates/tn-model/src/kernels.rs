@@ -1,0 +1,26 @@
+//! The operations of a Qwen3 block, forward and backward, with a fast path on the CPU.
+//!
+//! Each operation is a file with its public functions over [`Tensor`], and beside it a folder with two bodies:
+//!
+//! - `cpu.rs`: loops over slices, vectorised at run time for the machine at hand and spread over threads by fixed blocks of rows,
+//!   so that the result does not depend on the number of threads;
+//! - `reference.rs`: the same mathematics in plain tensor operations. It serves every device that has no kernel of its own, it can be
+//!   differentiated by Burn, and the tests compare the fast path and its hand-written gradient with it.
+//!
+//! A function takes the fast path when all its tensors live on Burn's Flex backend without automatic differentiation.
+
+pub mod adamw;
+pub mod attention;
+pub mod embedding;
+pub(crate) mod exponential;
+pub mod head_loss;
+pub(crate) mod host;
+pub mod linear;
+pub(crate) mod lanes;
+pub(crate) mod matmul;
+pub mod qk_norm_rope;
+pub mod rms_norm;
+pub mod swiglu;
+
+#[cfg(doc)]
+use burn::tensor::Tensor;

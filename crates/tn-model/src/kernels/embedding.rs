@@ -1,0 +1,52 @@
+//! Rows of the embedding table, and the gradient that flows back into them.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::host::{self, HostFloats};
+
+/// Returns the rows of `table` with the given token ids.
+///
+/// # Shapes
+/// `table`: `[vocabulary, features]`; the result: `[ids, features]`.
+///
+/// # Panics
+/// Panics when an id is not below the vocabulary size.
+#[must_use]
+pub fn forward(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+    let [vocabulary, features] = table.dims();
+    assert!(ids.iter().all(|&id| (id as usize) < vocabulary), "a token id lies beyond the vocabulary of {vocabulary}");
+    match HostFloats::of(table) {
+        Some(values) => {
+            let rows = ids.iter().flat_map(|&id| &values[id as usize * features..(id as usize + 1) * features]).copied().collect();
+            host::tensor(rows, [ids.len(), features])
+        }
+        None => table.clone().select(0, indices(ids, &table.device())),
+    }
+}
+
+/// Adds the gradient of the looked-up rows to the gradient of the table.
+///
+/// # Shapes
+/// `gradient`: `[vocabulary, features]`; `drows`: `[ids, features]`.
+#[must_use]
+pub fn add_backward(gradient: Tensor<2>, ids: &[u32], drows: &Tensor<2>) -> Tensor<2> {
+    let features = gradient.dims()[1];
+    match (HostFloats::of(&gradient).is_some(), HostFloats::of(drows)) {
+        (true, Some(drows)) => host::update(gradient, |gradient| {
+            for (&id, row) in ids.iter().zip(drows.chunks_exact(features)) {
+                let at = id as usize * features;
+                gradient[at..at + features].iter_mut().zip(row).for_each(|(g, d)| *g += d);
+            }
+        }),
+        _ => {
+            let indices = indices(ids, &gradient.device());
+            gradient.select_assign(0, indices, drows.clone(), burn::tensor::IndexingUpdateOp::Add)
+        }
+    }
+}
+
+fn indices(ids: &[u32], device: &Device) -> Tensor<1, Int> {
+    let ids: Vec<i64> = ids.iter().map(|&id| i64::from(id)).collect();
+    let length = ids.len();
+    Tensor::from_data(TensorData::new(ids, [length]), device)
+}

@@ -1,0 +1,75 @@
+//! Output head and cross-entropy in one operation, by chunks of rows, so that the logits of all rows never exist together.
+//!
+//! For a row `h` with target `y`: `z = E h`, `loss = ln sum exp(z) - z_y`, `dz = (softmax(z) - onehot(y)) * scale`, `dh = dz E`,
+//! `dE = sum of dz^T h`. Rows without a target are left out before the head.
+
+mod cpu;
+pub(crate) mod reference;
+
+use burn::tensor::Tensor;
+
+use super::host::{self, HostFloats};
+
+/// Whether the head itself is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadGradient {
+    /// The gradient of the head's weight is formed.
+    Trained,
+    /// The head is frozen; only the gradient of the rows is formed.
+    Frozen,
+}
+
+/// Loss and gradients of [`loss_and_gradients`].
+pub struct HeadLoss {
+    /// Sum of the losses of all rows with a target, in nats, not scaled.
+    pub sum: f64,
+    /// Gradient of `scale * sum` with respect to the rows, `[rows, features]`; zero for rows without a target.
+    pub rows: Tensor<2>,
+    /// Gradient of `scale * sum` with respect to the head, `[vocabulary, features]`; `None` for a frozen head.
+    pub head: Option<Tensor<2>>,
+}
+
+/// Returns the cross-entropy of the rows that have a target, and its gradients times `scale`.
+///
+/// # Shapes
+/// `rows`: `[rows, features]`; `head`: `[vocabulary, features]`; one target a row.
+///
+/// # Panics
+/// Panics when a target is not below the vocabulary size.
+#[must_use]
+pub fn loss_and_gradients(
+    rows: &Tensor<2>,
+    head: &Tensor<2>,
+    targets: &[Option<u32>],
+    scale: f32,
+    trained: HeadGradient,
+) -> HeadLoss {
+    let vocabulary = head.dims()[0];
+    assert!(targets.iter().flatten().all(|&t| (t as usize) < vocabulary), "a target lies beyond the vocabulary of {vocabulary}");
+    match (HostFloats::of(rows), HostFloats::of(head)) {
+        (Some(values), Some(weight)) => {
+            let result = cpu::loss_and_gradients(&values, &weight, targets, rows.dims()[1], scale, trained);
+            HeadLoss {
+                sum: result.sum,
+                rows: host::tensor(result.rows, rows.dims()),
+                head: result.head.map(|gradient| host::tensor(gradient, head.dims())),
+            }
+        }
+        _ => reference::loss_and_gradients(rows.clone(), head.clone(), targets, scale, trained),
+    }
+}
+
+/// Returns the summed cross-entropy of the rows that have a target, in nats, without gradients.
+///
+/// # Shapes
+/// As in [`loss_and_gradients`].
+///
+/// # Panics
+/// Panics when a target is not below the vocabulary size.
+#[must_use]
+pub fn loss(rows: &Tensor<2>, head: &Tensor<2>, targets: &[Option<u32>]) -> f64 {
+    match (HostFloats::of(rows), HostFloats::of(head)) {
+        (Some(values), Some(weight)) => cpu::loss(&values, &weight, targets, rows.dims()[1]),
+        _ => loss_and_gradients(rows, head, targets, 0.0, HeadGradient::Frozen).sum,
+    }
+}

@@ -1,0 +1,18 @@
+//! The Qwen3 decoder: embedding, blocks, final norm and output head.
+//!
+//! Every layer has an explicit reverse pass instead of an automatic-differentiation tape: it keeps only what it needs, never forms the
+//! gradient of a frozen weight, and can recompute a block instead of storing it. Burn's automatic differentiation of the same forward pass
+//! is the reference in the tests.
+
+mod block;
+mod decoder;
+mod gradients;
+mod linear;
+
+pub use block::Keep;
+pub use decoder::{Qwen3, SequenceLoss};
+pub use gradients::Gradients;
+pub use linear::{LoraAdapter, Linear, Trained};
+
+pub(crate) use block::Places;
+pub(crate) use decoder::positions;

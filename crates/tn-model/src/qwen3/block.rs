@@ -1,0 +1,209 @@
+//! One transformer block: attention and feed-forward network, each behind a norm and a residual connection.
+
+use burn::tensor::Tensor;
+
+use super::linear::{Linear, Trained, replace};
+use super::Gradients;
+use crate::kernels::attention::{self, Attended, AttentionShape};
+use crate::kernels::qk_norm_rope::{self, RotaryTable};
+use crate::kernels::{rms_norm, swiglu};
+
+/// What a forward pass keeps of a block for the backward pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// All activations: the fastest.
+    #[default]
+    Everything,
+    /// Only the block's input; the backward pass computes the rest again. Memory of one block instead of all, for about a third more time.
+    Input,
+}
+
+/// The weights of one block.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    pub(crate) input_norm: Tensor<1>,
+    pub(crate) q_proj: Linear,
+    pub(crate) k_proj: Linear,
+    pub(crate) v_proj: Linear,
+    pub(crate) o_proj: Linear,
+    pub(crate) q_norm: Tensor<1>,
+    pub(crate) k_norm: Tensor<1>,
+    pub(crate) post_attention_norm: Tensor<1>,
+    pub(crate) gate_proj: Linear,
+    pub(crate) up_proj: Linear,
+    pub(crate) down_proj: Linear,
+    pub(crate) shape: AttentionShape,
+    pub(crate) eps: f32,
+}
+
+/// Queries, keys and values of some rows, ready for attention.
+pub(crate) struct QueryKeyValue {
+    pub(crate) q: Tensor<2>,
+    pub(crate) k: Tensor<2>,
+    pub(crate) v: Tensor<2>,
+}
+
+/// The activations of a block.
+struct Activations {
+    normed: Tensor<2>,
+    raw_q: Tensor<2>,
+    raw_k: Tensor<2>,
+    heads: QueryKeyValue,
+    attended: Attended,
+    middle: Tensor<2>,
+    middle_normed: Tensor<2>,
+    gate: Tensor<2>,
+    up: Tensor<2>,
+    activated: Tensor<2>,
+}
+
+/// What the backward pass needs of a block.
+pub(crate) struct Saved {
+    input: Tensor<2>,
+    activations: Option<Activations>,
+}
+
+/// The positions of the rows and the rotations that belong to them.
+#[derive(Clone, Copy)]
+pub(crate) struct Places<'a> {
+    pub(crate) table: &'a RotaryTable,
+    pub(crate) positions: &'a [u32],
+}
+
+impl Block {
+    /// Runs the block over a whole sequence.
+    pub(crate) fn forward(&self, x: Tensor<2>, places: Places<'_>, keep: Keep) -> (Tensor<2>, Saved) {
+        let (y, activations) = self.activate(&x, places);
+        let activations = (keep == Keep::Everything).then_some(activations);
+        (y, Saved { input: x, activations })
+    }
+
+    fn activate(&self, x: &Tensor<2>, places: Places<'_>) -> (Tensor<2>, Activations) {
+        let normed = rms_norm::forward(x, &self.input_norm, self.eps);
+        let (raw_q, raw_k) = (self.q_proj.forward(&normed), self.k_proj.forward(&normed));
+        let heads = QueryKeyValue { q: self.place_q(&raw_q, places), k: self.place_k(&raw_k, places), v: self.v_proj.forward(&normed) };
+        let attended = attention::forward(&heads.q, &heads.k, &heads.v, self.shape);
+        let middle = x.clone() + self.o_proj.forward(&attended.output);
+        let middle_normed = rms_norm::forward(&middle, &self.post_attention_norm, self.eps);
+        let (gate, up) = (self.gate_proj.forward(&middle_normed), self.up_proj.forward(&middle_normed));
+        let activated = swiglu::forward(&gate, &up);
+        let y = middle.clone() + self.down_proj.forward(&activated);
+        (y, Activations { normed, raw_q, raw_k, heads, attended, middle, middle_normed, gate, up, activated })
+    }
+
+    /// Returns queries, keys and values of rows at the given positions.
+    pub(crate) fn query_key_value(&self, x: &Tensor<2>, places: Places<'_>) -> QueryKeyValue {
+        let normed = rms_norm::forward(x, &self.input_norm, self.eps);
+        QueryKeyValue {
+            q: self.place_q(&self.q_proj.forward(&normed), places),
+            k: self.place_k(&self.k_proj.forward(&normed), places),
+            v: self.v_proj.forward(&normed),
+        }
+    }
+
+    /// Finishes the block for rows whose attention output is known.
+    pub(crate) fn after_attention(&self, x: Tensor<2>, attended: &Tensor<2>) -> Tensor<2> {
+        let middle = x + self.o_proj.forward(attended);
+        let normed = rms_norm::forward(&middle, &self.post_attention_norm, self.eps);
+        let activated = swiglu::forward(&self.gate_proj.forward(&normed), &self.up_proj.forward(&normed));
+        middle + self.down_proj.forward(&activated)
+    }
+
+    fn place_q(&self, raw: &Tensor<2>, places: Places<'_>) -> Tensor<2> {
+        qk_norm_rope::forward(raw, &self.q_norm, self.eps, places.table, places.positions)
+    }
+
+    fn place_k(&self, raw: &Tensor<2>, places: Places<'_>) -> Tensor<2> {
+        qk_norm_rope::forward(raw, &self.k_norm, self.eps, places.table, places.positions)
+    }
+
+    /// Returns the gradient of the block's input and adds those of its trained tensors to `gradients`, under `name`.
+    pub(crate) fn backward(
+        &self,
+        saved: Saved,
+        dy: Tensor<2>,
+        places: Places<'_>,
+        name: &str,
+        trained: Trained,
+        gradients: &mut Gradients,
+    ) -> Tensor<2> {
+        let x = saved.input;
+        let a = saved.activations.unwrap_or_else(|| self.activate(&x, places).1);
+
+        let dactivated = self.down_proj.backward(&a.activated, &dy, &format!("{name}.mlp.down_proj"), trained, gradients);
+        let dgated = swiglu::backward(&a.gate, &a.up, &dactivated);
+        let dgate = self.gate_proj.backward(&a.middle_normed, &dgated.gate, &format!("{name}.mlp.gate_proj"), trained, gradients);
+        let dup = self.up_proj.backward(&a.middle_normed, &dgated.up, &format!("{name}.mlp.up_proj"), trained, gradients);
+        let dnorm = rms_norm::backward(&a.middle, &self.post_attention_norm, self.eps, &(dgate + dup));
+        let dmiddle = dy + dnorm.x;
+
+        let dattended = self.o_proj.backward(&a.attended.output, &dmiddle, &format!("{name}.self_attn.o_proj"), trained, gradients);
+        let dheads = attention::backward(&a.heads.q, &a.heads.k, &a.heads.v, &a.attended, &dattended, self.shape);
+        let dq = qk_norm_rope::backward(&a.raw_q, &self.q_norm, self.eps, places.table, places.positions, &dheads.q);
+        let dk = qk_norm_rope::backward(&a.raw_k, &self.k_norm, self.eps, places.table, places.positions, &dheads.k);
+        let dnormed = self.q_proj.backward(&a.normed, &dq.x, &format!("{name}.self_attn.q_proj"), trained, gradients)
+            + self.k_proj.backward(&a.normed, &dk.x, &format!("{name}.self_attn.k_proj"), trained, gradients)
+            + self.v_proj.backward(&a.normed, &dheads.v, &format!("{name}.self_attn.v_proj"), trained, gradients);
+        let dinput = rms_norm::backward(&x, &self.input_norm, self.eps, &dnormed);
+
+        if trained == Trained::Everything {
+            let norms = [
+                ("input_layernorm", dinput.weight),
+                ("self_attn.q_norm", dq.weight),
+                ("self_attn.k_norm", dk.weight),
+                ("post_attention_layernorm", dnorm.weight),
+            ];
+            for (norm, gradient) in norms {
+                gradients.add(format!("{name}.{norm}.weight"), gradient.unsqueeze());
+            }
+        }
+        dmiddle + dinput.x
+    }
+
+    /// Calls `visit` with every trained tensor, under its name, and keeps what it returns.
+    pub(crate) fn update(&mut self, name: &str, trained: Trained, visit: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) {
+        for (projection, weights) in self.projections_mut() {
+            weights.update(&format!("{name}.{projection}"), trained, visit);
+        }
+        if trained == Trained::Everything {
+            for (norm, weight) in self.norms_mut() {
+                replace(weight, |w| visit(&format!("{name}.{norm}.weight"), w.unsqueeze()).squeeze_dim(0));
+            }
+        }
+    }
+
+    /// The seven projections with their names in a checkpoint.
+    pub(crate) fn projections_mut(&mut self) -> [(&'static str, &mut Linear); 7] {
+        [
+            ("self_attn.q_proj", &mut self.q_proj),
+            ("self_attn.k_proj", &mut self.k_proj),
+            ("self_attn.v_proj", &mut self.v_proj),
+            ("self_attn.o_proj", &mut self.o_proj),
+            ("mlp.gate_proj", &mut self.gate_proj),
+            ("mlp.up_proj", &mut self.up_proj),
+            ("mlp.down_proj", &mut self.down_proj),
+        ]
+    }
+
+    /// The seven projections with their names in a checkpoint.
+    pub(crate) fn projections(&self) -> [(&'static str, &Linear); 7] {
+        [
+            ("self_attn.q_proj", &self.q_proj),
+            ("self_attn.k_proj", &self.k_proj),
+            ("self_attn.v_proj", &self.v_proj),
+            ("self_attn.o_proj", &self.o_proj),
+            ("mlp.gate_proj", &self.gate_proj),
+            ("mlp.up_proj", &self.up_proj),
+            ("mlp.down_proj", &self.down_proj),
+        ]
+    }
+
+    fn norms_mut(&mut self) -> [(&'static str, &mut Tensor<1>); 4] {
+        [
+            ("input_layernorm", &mut self.input_norm),
+            ("self_attn.q_norm", &mut self.q_norm),
+            ("self_attn.k_norm", &mut self.k_norm),
+            ("post_attention_layernorm", &mut self.post_attention_norm),
+        ]
+    }
+}
