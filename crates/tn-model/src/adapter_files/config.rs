@@ -116,10 +116,8 @@ const PLAIN: [(&str, &str); 14] = [
 ];
 
 fn parse(text: &str, path: &Path) -> Result<AdapterConfig, CheckpointError> {
-    let file: File =
-        serde_json::from_str(text).map_err(|source| CheckpointError::Json { path: path.to_owned(), source })?;
-    let unsupported =
-        |field, found: String| Err(CheckpointError::UnsupportedAdapter { path: path.to_owned(), field, found });
+    let file: File = serde_json::from_str(text).map_err(|source| CheckpointError::Json { path: path.to_owned(), source })?;
+    let unsupported = |field, found: String| Err(CheckpointError::UnsupportedAdapter { path: path.to_owned(), field, found });
     if file.peft_type != "LORA" {
         return unsupported("peft_type", file.peft_type);
     }
@@ -127,11 +125,9 @@ fn parse(text: &str, path: &Path) -> Result<AdapterConfig, CheckpointError> {
         return unsupported("r", "0".to_owned());
     }
     for (field, plain) in PLAIN {
-        match file.rest.get(field) {
-            Some(value) if !value.is_null() && value.to_string() != plain => {
-                return unsupported(field, value.to_string());
-            }
-            _ => {}
+        let found = file.rest.get(field).filter(|value| !value.is_null()).map(Value::to_string);
+        if let Some(found) = found.filter(|found| found != plain) {
+            return unsupported(field, found);
         }
     }
     let names = file.target_modules.as_array().into_iter().flatten();
@@ -170,9 +166,7 @@ mod tests {
     fn what_is_written_is_read_back() {
         for config in [
             AdapterConfig::new(32, 32.0),
-            AdapterConfig::new(4, 2.5)
-                .with_target_modules([Projection::Query, Projection::Value])
-                .with_base_model("Qwen/Qwen3-4B-Base"),
+            AdapterConfig::new(4, 2.5).with_target_modules([Projection::Query, Projection::Value]).with_base_model("Qwen/Qwen3-4B-Base"),
         ] {
             assert_eq!(parse(&config.to_json(), Path::new("a.json")).unwrap(), config);
         }

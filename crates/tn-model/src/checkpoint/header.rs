@@ -84,11 +84,7 @@ fn check(name: String, raw: RawEntry, expected: u64, data_start: usize) -> Resul
         return Err(HeaderError::WeightType { name, found: raw.dtype });
     };
     let (start, end) = raw.data_offsets;
-    let needed = raw
-        .shape
-        .iter()
-        .try_fold(weight_type.size() as u64, |bytes, &side| bytes.checked_mul(side))
-        .unwrap_or(u64::MAX);
+    let needed = raw.shape.iter().try_fold(weight_type.size() as u64, |bytes, &side| bytes.checked_mul(side)).unwrap_or(u64::MAX);
     if end.checked_sub(start) != Some(needed) {
         return Err(HeaderError::Size { name, start, end, needed });
     }
@@ -185,26 +181,14 @@ mod tests {
     #[test]
     fn a_tensor_at_fault_is_named() {
         let one = |entry: &str| file(&format!(r#"{{"a": {entry}}}"#), 8);
-        check_error(
-            &one(r#"{"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}"#),
-            "a has data type I64, expected F32, F16 or BF16",
-        );
-        check_error(
-            &one(r#"{"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}"#),
-            "a has bytes 0..8, its shape and data type need 12",
-        );
-        check_error(
-            &one(r#"{"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}"#),
-            "a has bytes 8..0, its shape and data type need 8",
-        );
+        check_error(&one(r#"{"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}"#), "a has data type I64, expected F32, F16 or BF16");
+        check_error(&one(r#"{"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}"#), "a has bytes 0..8, its shape and data type need 12");
+        check_error(&one(r#"{"dtype": "F32", "shape": [2], "data_offsets": [8, 0]}"#), "a has bytes 8..0, its shape and data type need 8");
         check_error(
             &one(r#"{"dtype": "F32", "shape": [4611686018427387904, 4], "data_offsets": [0, 8]}"#),
             "a has bytes 0..8, its shape and data type need 18446744073709551615",
         );
-        check_error(
-            &one(r#"{"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}"#),
-            "a starts at byte 4, expected 0",
-        );
+        check_error(&one(r#"{"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}"#), "a starts at byte 4, expected 0");
     }
 
     #[test]
@@ -218,13 +202,7 @@ mod tests {
     fn a_file_of_another_length_is_refused() {
         let json = r#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}"#;
         let length = 8 + json.len();
-        check_error(
-            &file(json, 3),
-            &format!("header and tensors need {} bytes, the file has {}", length + 4, length + 3),
-        );
-        check_error(
-            &file(json, 5),
-            &format!("header and tensors need {} bytes, the file has {}", length + 4, length + 5),
-        );
+        check_error(&file(json, 3), &format!("header and tensors need {} bytes, the file has {}", length + 4, length + 3));
+        check_error(&file(json, 5), &format!("header and tensors need {} bytes, the file has {}", length + 4, length + 5));
     }
 }

@@ -46,8 +46,7 @@ impl CheckpointReader {
     /// the key.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let folder = folder.as_ref().to_owned();
-        let config =
-            Qwen3Config::load(&folder).map_err(|source| CheckpointError::Config { folder: folder.clone(), source })?;
+        let config = Qwen3Config::load(&folder).map_err(|source| CheckpointError::Config { folder: folder.clone(), source })?;
         let (files, index) = open_files(&folder)?;
         let reader = Self { folder, config, files, index };
         reader.check_parameters()?;
@@ -85,10 +84,7 @@ impl CheckpointReader {
     }
 
     fn find(&self, name: &str) -> Result<(&TensorFile, &super::header::TensorEntry), CheckpointError> {
-        self.index
-            .get(name)
-            .and_then(|&i| self.files[i].entry(name).map(|entry| (&self.files[i], entry)))
-            .ok_or_else(|| self.missing(name))
+        self.index.get(name).and_then(|&i| self.files[i].entry(name).map(|entry| (&self.files[i], entry))).ok_or_else(|| self.missing(name))
     }
 
     fn missing(&self, name: &str) -> CheckpointError {
@@ -147,13 +143,9 @@ fn open_files(folder: &Path) -> Result<(Vec<TensorFile>, HashMap<String, usize>)
     }
 }
 
-fn open_shards(
-    folder: &Path,
-    index_path: &Path,
-) -> Result<(Vec<TensorFile>, HashMap<String, usize>), CheckpointError> {
+fn open_shards(folder: &Path, index_path: &Path) -> Result<(Vec<TensorFile>, HashMap<String, usize>), CheckpointError> {
     let text = std::fs::read_to_string(index_path).map_err(|source| CheckpointError::read(index_path, source))?;
-    let listed: ShardIndex = serde_json::from_str(&text)
-        .map_err(|source| CheckpointError::Json { path: index_path.to_owned(), source })?;
+    let listed: ShardIndex = serde_json::from_str(&text).map_err(|source| CheckpointError::Json { path: index_path.to_owned(), source })?;
 
     let mut names: Vec<&String> = listed.weight_map.values().collect();
     names.sort();
@@ -168,10 +160,7 @@ fn open_shards(
         let file = TensorFile::open(&folder.join(name))?;
         for entry in file.entries() {
             if index.insert(entry.name.clone(), files.len()).is_some() {
-                return Err(CheckpointError::DuplicateTensor {
-                    path: file.path().to_owned(),
-                    name: entry.name.clone(),
-                });
+                return Err(CheckpointError::DuplicateTensor { path: file.path().to_owned(), name: entry.name.clone() });
             }
         }
         files.push(file);

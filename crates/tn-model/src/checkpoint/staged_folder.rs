@@ -27,10 +27,7 @@ impl StagedFolder {
         };
         fs::create_dir_all(parent).map_err(error)?;
         let name = target.file_name().unwrap_or_default().to_string_lossy();
-        let staging = tempfile::Builder::new()
-            .prefix(&format!(".{name}.partial-"))
-            .tempdir_in(parent)
-            .map_err(error)?;
+        let staging = tempfile::Builder::new().prefix(&format!(".{name}.partial-")).tempdir_in(parent).map_err(error)?;
         Ok(Self { target: target.to_owned(), staging })
     }
 

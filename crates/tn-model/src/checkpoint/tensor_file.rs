@@ -26,8 +26,7 @@ impl TensorFile {
         // SAFETY: the map is only read. A file that another process cuts short meanwhile would end this one with a
         // bus error, which no check here can prevent; checkpoints are replaced by renaming, never rewritten in place.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| CheckpointError::read(path, source))?;
-        let entries = header::parse(&map)
-            .map_err(|source| CheckpointError::Header { path: path.to_owned(), source })?;
+        let entries = header::parse(&map).map_err(|source| CheckpointError::Header { path: path.to_owned(), source })?;
         let index = entries.iter().enumerate().map(|(i, entry)| (entry.name.clone(), i)).collect();
         Ok(Self { path: path.to_owned(), map, entries, index })
     }
@@ -69,11 +68,7 @@ enum Written {
 }
 
 impl TensorFileWriter {
-    pub(crate) fn create(
-        path: &Path,
-        shapes: Vec<ParameterShape>,
-        weight_type: WeightType,
-    ) -> Result<Self, CheckpointError> {
+    pub(crate) fn create(path: &Path, shapes: Vec<ParameterShape>, weight_type: WeightType) -> Result<Self, CheckpointError> {
         let mut start = 0;
         let mut entries = Vec::with_capacity(shapes.len());
         for ParameterShape { name, shape } in shapes {
@@ -106,8 +101,7 @@ impl TensorFileWriter {
         }
         *written = Written::Done;
         let position = self.data_start + entry.start;
-        put(&mut self.file, position, values, self.weight_type)
-            .map_err(|source| CheckpointError::write(&self.path, source))
+        put(&mut self.file, position, values, self.weight_type).map_err(|source| CheckpointError::write(&self.path, source))
     }
 
     /// Checks that every tensor has arrived and forces the file to disk.

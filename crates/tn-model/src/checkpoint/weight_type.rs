@@ -116,9 +116,9 @@ mod tests {
     fn values_are_rounded_to_the_nearest_bf16_ties_to_even() {
         for (value, expected) in [
             (1.0, 1.0),
-            (1.003_906_3, 1.007_812_5),  // just above the middle
-            (1.003_906_25, 1.0),         // the middle, down to even
-            (1.011_718_75, 1.015_625),   // the middle, up to even
+            (1.003_907, 1.007_812_5),       // just above the middle
+            (1.0 + 1.0 / 256.0, 1.0),       // the middle, down to even
+            (1.0 + 3.0 / 256.0, 1.015_625), // the middle, up to even
             (-0.1, -0.100_097_656),
             (3.4e38, f32::INFINITY),
             (f32::NEG_INFINITY, f32::NEG_INFINITY),

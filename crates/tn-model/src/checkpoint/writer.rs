@@ -63,12 +63,9 @@ impl<'t> CheckpointWriter<'t> {
         config: &Qwen3Config,
         tensors: impl IntoIterator<Item = (ParameterShape, V)>,
     ) -> Result<(), CheckpointError> {
-        config
-            .validate()
-            .map_err(|source| CheckpointError::Config { folder: self.folder.clone(), source })?;
+        config.validate().map_err(|source| CheckpointError::Config { folder: self.folder.clone(), source })?;
         let staged = StagedFolder::beside(&self.folder)?;
-        let mut weights =
-            TensorFileWriter::create(&staged.file(WEIGHTS), config.parameters(), self.weight_type)?;
+        let mut weights = TensorFileWriter::create(&staged.file(WEIGHTS), config.parameters(), self.weight_type)?;
         for (parameter, values) in tensors {
             weights.write(&parameter.name, &parameter.shape, values.borrow())?;
         }
