@@ -3,7 +3,13 @@
 pub mod kernels;
 pub mod qwen3;
 
+mod adapter_files;
+mod checkpoint;
 mod config;
+mod tokenizer;
 
+pub use adapter_files::{Adapter, AdapterConfig, AdapterFactors, read_adapter, write_adapter};
+pub use checkpoint::{CheckpointError, CheckpointReader, CheckpointWriter, HeaderError, WeightType};
 pub use config::{ConfigError, ParameterShape, Projection, Qwen3Config};
 pub use qwen3::Qwen3;
+pub use tokenizer::{Encoding, SentenceTokenizer, TokenizerError, TokenizerOptions};
