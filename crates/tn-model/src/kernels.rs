@@ -11,6 +11,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod decode_attention;
 pub mod embedding;
 pub(crate) mod exponential;
 pub mod head_loss;

@@ -1,5 +1,6 @@
 //! tn-model.
 
+pub mod generation;
 pub mod kernels;
 pub mod qwen3;
 

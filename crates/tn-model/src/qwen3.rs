@@ -5,14 +5,14 @@
 //! is the reference in the tests.
 
 mod block;
+mod continuation;
 mod decoder;
 mod gradients;
 mod linear;
 
 pub use block::Keep;
+pub use continuation::Continuations;
 pub use decoder::{Qwen3, SequenceLoss};
 pub use gradients::Gradients;
 pub use linear::{LoraAdapter, Linear, Trained};
 
-pub(crate) use block::Places;
-pub(crate) use decoder::positions;

@@ -1,0 +1,50 @@
+//! What can go wrong before a cell is written.
+
+use tn_sentence::PromptError;
+
+/// An error in the request for a cell.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenerateError {
+    /// The task's prompt or header cannot be read.
+    #[error("the task of cell {cell_name} has no usable prompt")]
+    Prompt {
+        /// The target.
+        cell_name: String,
+        /// What is wrong with the prompt.
+        source: PromptError,
+    },
+    /// The prompt and the longest answer together exceed what the model can read.
+    #[error(
+        "the prompt of cell {cell_name} has {tokens} tokens, which with {max_new_tokens} new ones exceeds the model's context of {context}; \
+         show fewer neighbors"
+    )]
+    PromptTooLong {
+        /// The target.
+        cell_name: String,
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Tokens that may be added.
+        max_new_tokens: usize,
+        /// Tokens that the model can read.
+        context: usize,
+    },
+    /// A gene of the panel takes several tokens, or none, where the method needs exactly one.
+    #[error("the tokenizer writes gene {symbol} as {tokens} tokens; this method needs a tokenizer with one token for each gene of the panel")]
+    GeneIsNotOneToken {
+        /// The gene.
+        symbol: String,
+        /// Its tokens.
+        tokens: usize,
+    },
+    /// A sampling option lies outside its range.
+    #[error("{name} is {value}, but has to be {expected}")]
+    InvalidSampling {
+        /// The option.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// Its range.
+        expected: &'static str,
+    },
+}
