@@ -1,0 +1,269 @@
+//! The published program's results on whole real sections. Skipped where the shared data are absent.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt32Type};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+use tn_eval::baseline::{ClassMean, ClassMeanTable, NearestNeighbor, UnknownClass};
+use tn_eval::{ExpressionFitter, ExpressionModel, ndcg_published, ndcg_published_at, overlap_at, score_cells};
+use tn_sentence::{CellPredictor, CellSentence, RankEncoder, TaskRecord, Vocabulary};
+
+const DATA_SETS: [&str; 2] = ["merfish_hypothalamus", "merfish_lung_tumour"];
+
+/// The shared data, beside the repository.
+fn shared(test: &str) -> Option<PathBuf> {
+    let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    if shared.is_dir() {
+        return Some(shared);
+    }
+    eprintln!("skipped {test}: ../shared is absent");
+    None
+}
+
+fn read_parquet(path: &Path) -> Vec<RecordBatch> {
+    let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap).collect()
+}
+
+fn column(batch: &RecordBatch, name: &str, data_type: &DataType) -> ArrayRef {
+    let column = batch.column_by_name(name).unwrap_or_else(|| panic!("no column {name}"));
+    cast(column, data_type).unwrap()
+}
+
+fn strings(batches: &[RecordBatch], name: &str) -> Vec<String> {
+    let of_batch = |batch: &RecordBatch| {
+        let column = column(batch, name, &DataType::Utf8);
+        column.as_string::<i32>().iter().map(|value| value.unwrap_or_default().to_string()).collect::<Vec<_>>()
+    };
+    batches.iter().flat_map(of_batch).collect()
+}
+
+fn numbers(batches: &[RecordBatch], name: &str) -> Vec<f64> {
+    let of_batch = |batch: &RecordBatch| column(batch, name, &DataType::Float64).as_primitive::<Float64Type>().values().to_vec();
+    batches.iter().flat_map(of_batch).collect()
+}
+
+/// One measured cell: class, split, and its expressed genes with their values.
+struct Cell {
+    class: String,
+    split: String,
+    indices: Vec<u32>,
+    values: Vec<f32>,
+}
+
+struct Section {
+    panel: Vocabulary,
+    cells: Vec<Cell>,
+}
+
+impl Section {
+    fn read(shared: &Path, name: &str) -> Self {
+        let folder = shared.join("data").join(name);
+        let genes = read_parquet(&folder.join(format!("{name}_genes.parquet")));
+        let panel = Vocabulary::new(strings(&genes, "gene")).unwrap();
+        let batches = read_parquet(&folder.join(format!("{name}_cells.parquet")));
+        let (classes, splits) = (strings(&batches, "class"), strings(&batches, "split"));
+        let expressed = batches.iter().flat_map(|batch| {
+            let indices = batch.column_by_name("gene_index").unwrap().as_list::<i32>().clone();
+            let values = batch.column_by_name("value").unwrap().as_list::<i32>().clone();
+            (0..batch.num_rows()).map(move |row| {
+                let indices = cast(&indices.value(row), &DataType::UInt32).unwrap();
+                let values = values.value(row);
+                (indices.as_primitive::<UInt32Type>().values().to_vec(), values.as_primitive::<Float32Type>().values().to_vec())
+            })
+        });
+        let cells = classes
+            .into_iter()
+            .zip(splits)
+            .zip(expressed)
+            .map(|((class, split), (indices, values))| Cell { class, split, indices, values })
+            .collect();
+        Self { panel, cells }
+    }
+
+    fn train(&self) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(|cell| cell.split == "train")
+    }
+
+    fn class_means(&self) -> ClassMeanTable {
+        let mut table = ClassMeanTable::new(self.panel.clone());
+        for cell in self.train() {
+            table.add(&cell.class, &cell.indices, &cell.values).unwrap();
+        }
+        table
+    }
+
+    /// The stand-in that knows rankings only.
+    fn class_means_of_rankings(&self, model: ExpressionModel) -> ClassMeanTable {
+        let mut table = ClassMeanTable::new(self.panel.clone());
+        let encoder = RankEncoder::new(&self.panel).with_max_genes(100).with_seed(42);
+        for (index, cell) in self.train().enumerate() {
+            let ranking = encoder.encode_sparse(&cell.indices, &cell.values, &format!("cell-{index}")).unwrap();
+            table.add_ranking(&cell.class, &ranking, model);
+        }
+        table
+    }
+}
+
+fn read_tasks(shared: &Path, name: &str) -> Vec<TaskRecord> {
+    let batches = read_parquet(&shared.join("golden/real").join(format!("{name}_prompts.parquet")));
+    let (names, prompts) = (strings(&batches, "cell_name"), strings(&batches, "prompt"));
+    let task = |((cell_name, prompt), answer): ((String, String), String)| {
+        let target: CellSentence = answer.parse().unwrap();
+        TaskRecord {
+            cell_name,
+            prompt,
+            x: target.position().x(),
+            y: target.position().y(),
+            class: target.class().unwrap_or_default().to_string(),
+            answer,
+            ..TaskRecord::default()
+        }
+    };
+    names.into_iter().zip(prompts).zip(strings(&batches, "answer")).map(task).collect()
+}
+
+fn read_expected(shared: &Path, name: &str) -> Value {
+    let path = shared.join("golden/real").join(format!("{name}_expected.json"));
+    serde_json::from_reader(File::open(path).unwrap()).unwrap()
+}
+
+#[test]
+fn baselines_score_as_published_row_by_row() {
+    let Some(shared) = shared("baselines_score_as_published_row_by_row") else { return };
+    for name in DATA_SETS {
+        let section = Section::read(&shared, name);
+        let tasks = read_tasks(&shared, name);
+        let batches = read_parquet(&shared.join("golden/real").join(format!("{name}_prompt_metrics.parquet")));
+        let rows: HashMap<(String, String), usize> =
+            strings(&batches, "baseline").into_iter().zip(strings(&batches, "cell_name")).zip(0..).collect();
+        let metrics = ["n_pred", "ndcg", "top_10_overlap", "top_10_ndcg", "top_30_overlap", "top_30_ndcg", "top_50_overlap", "top_50_ndcg"];
+        let metrics: Vec<(&str, Vec<f64>)> = metrics.iter().map(|&metric| (metric, numbers(&batches, metric))).collect();
+        let check = |baseline: &str, mut predictor: Box<dyn CellPredictor<Error = _>>| {
+            let mut differing = 0;
+            for task in &tasks {
+                let row = rows[&(baseline.to_string(), task.cell_name.clone())];
+                let predicted = predictor.predict(task).unwrap().into_ranking();
+                let truth = task.answer.parse::<CellSentence>().unwrap().into_ranking();
+                let (predicted, truth) = (predicted.genes(), truth.genes());
+                let actual = [
+                    predicted.len() as f64,
+                    ndcg_published(predicted, truth),
+                    overlap_at(predicted, truth, 10),
+                    ndcg_published_at(predicted, truth, 10),
+                    overlap_at(predicted, truth, 30),
+                    ndcg_published_at(predicted, truth, 30),
+                    overlap_at(predicted, truth, 50),
+                    ndcg_published_at(predicted, truth, 50),
+                ];
+                for (actual, (metric, expected)) in actual.iter().zip(&metrics) {
+                    if (actual - expected[row]).abs() > 1e-12 {
+                        differing += 1;
+                        eprintln!("{name} {baseline} {} {metric}: {actual}, expected {}", task.cell_name, expected[row]);
+                    }
+                }
+            }
+            assert_eq!(differing, 0, "{name} {baseline}");
+        };
+        let table = section.class_means();
+        let published = |baseline: ClassMean| Box::new(baseline.with_unknown_class(UnknownClass::Empty));
+        check("nn", Box::new(NearestNeighbor::closest()));
+        check("nn_majority", Box::new(NearestNeighbor::majority_within(50.0)));
+        check("nn_class", Box::new(NearestNeighbor::same_class()));
+        check("class_mean_target", published(ClassMean::of_target(table.clone())));
+        check("class_mean_neighbor", published(ClassMean::of_neighbors(table)));
+    }
+}
+
+#[test]
+fn score_tables_have_the_published_means() {
+    let Some(shared) = shared("score_tables_have_the_published_means") else { return };
+    for name in DATA_SETS {
+        let expected = &read_expected(&shared, name)["prompts"]["overall"]["nn"];
+        let scores = score_cells(&mut NearestNeighbor::closest(), &read_tasks(&shared, name), &[10, 30, 50]).unwrap();
+        for k in [10, 30, 50] {
+            for (ours, theirs) in [("overlap", "overlap"), ("ndcg_published", "ndcg")] {
+                let (ours, theirs) = (format!("{ours}@{k}"), format!("top_{k}_{theirs}"));
+                let difference = scores.mean(&ours).unwrap() - expected[&theirs].as_f64().unwrap();
+                assert!(difference.abs() < 1e-12, "{name} {ours} differs by {difference}");
+            }
+        }
+        eprintln!("{name}, nearest neighbor: {scores}{}", scores.class_text(&["overlap@10", "overlap@30", "ndcg@30"]));
+    }
+}
+
+#[test]
+fn class_means_rank_genes_as_published() {
+    let Some(shared) = shared("class_means_rank_genes_as_published") else { return };
+    for name in DATA_SETS {
+        let table = Section::read(&shared, name).class_means();
+        for (class, ranking) in read_expected(&shared, name)["class_mean_table_train_top20"].as_object().unwrap() {
+            let expected = ranking.as_str().unwrap().to_uppercase();
+            let actual = table.ranking(class, 20).unwrap();
+            // Genes whose means agree to the rounding of 32 bits may stand in either order.
+            for (actual, expected) in actual.iter().zip(expected.split(' ')) {
+                let (a, b) = (table.mean(class, actual).unwrap(), table.mean(class, expected).unwrap());
+                assert!((a - b).abs() <= 1e-5 * b, "{name} {class}: {actual} ({a}) where {expected} ({b}) was expected");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_fit_of_expression_on_rank_equals_the_published_one() {
+    let Some(shared) = shared("the_fit_of_expression_on_rank_equals_the_published_one") else { return };
+    for name in DATA_SETS {
+        let mut fitter = ExpressionFitter::new();
+        for cell in Section::read(&shared, name).train() {
+            fitter.add(cell.values.iter().map(|&value| f64::from(value))).unwrap();
+        }
+        let fit = fitter.fit().unwrap();
+        let expected = &read_expected(&shared, name)["linear_fit_all_train_cells_all_genes"];
+        for (actual, key) in [
+            (fit.model.slope, "slope"),
+            (fit.model.intercept, "intercept"),
+            (fit.r_squared, "r_squared"),
+            (fit.pearson, "pearson_r_statistic"),
+            (fit.spearman, "spearman_r_statistic"),
+        ] {
+            let expected = expected[key].as_f64().unwrap();
+            assert!((actual - expected).abs() < 1e-6, "{name} {key}: {actual}, expected {expected}");
+        }
+    }
+}
+
+/// The numbers that the documentation of `ClassMeanTable::add_ranking` quotes.
+#[test]
+fn class_means_of_rankings_come_close_to_those_of_expression() {
+    let Some(shared) = shared("class_means_of_rankings_come_close_to_those_of_expression") else { return };
+    for name in DATA_SETS {
+        let section = Section::read(&shared, name);
+        let tasks = read_tasks(&shared, name);
+        let overlap = |table: &ClassMeanTable| {
+            let scores = score_cells(&mut ClassMean::of_target(table.clone()), &tasks, &[10, 30, 50]).unwrap();
+            [10, 30, 50].map(|k| scores.mean(&format!("overlap@{k}")).unwrap())
+        };
+        let exact = section.class_means();
+        eprintln!("{name} expression: {:?}", overlap(&exact));
+        for model in [
+            ExpressionModel::new(1.22900, -0.50926),
+            ExpressionModel::new(1.0, -0.5),
+            ExpressionModel::new(1.58981, -0.780055),
+            ExpressionModel::new(0.88266, -0.428938),
+            ExpressionModel::new(1.0, 0.0),
+        ] {
+            let ranked = section.class_means_of_rankings(model);
+            let shared_genes: Vec<f64> = exact
+                .classes()
+                .map(|class| overlap_at(ranked.ranking(class, 30).unwrap().genes(), exact.ranking(class, 30).unwrap().genes(), 30))
+                .collect();
+            let shared_genes = shared_genes.iter().sum::<f64>() / shared_genes.len() as f64;
+            eprintln!("{name} {model:?}: {:?}, shared of top 30: {shared_genes}", overlap(&ranked));
+        }
+    }
+}
