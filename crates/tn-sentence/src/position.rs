@@ -5,6 +5,7 @@ use thiserror::Error;
 /// A place in a tissue section, in micrometers.
 ///
 /// Both coordinates are finite, so that every distance is a number and every position can be written as text.
+/// The default is the origin.
 ///
 /// # Examples
 ///
@@ -17,7 +18,7 @@ use thiserror::Error;
 /// assert!(Position::new(f64::NAN, 0.0).is_err());
 /// # Ok::<(), tn_sentence::PositionError>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(try_from = "[f64; 2]", into = "[f64; 2]"))]
 pub struct Position {
