@@ -7,6 +7,7 @@
 mod block;
 mod continuation;
 mod decoder;
+mod files;
 mod gradients;
 mod linear;
 
@@ -14,5 +15,6 @@ pub use block::Keep;
 pub use continuation::Continuations;
 pub use decoder::{Qwen3, SequenceLoss};
 pub use gradients::Gradients;
-pub use linear::{LoraAdapter, Linear, Trained};
+pub use linear::{Linear, LoraAdapter, Trained};
 
+pub(crate) use decoder::place;

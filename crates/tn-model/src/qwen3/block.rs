@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 
 use super::linear::{Linear, Trained, replace};
 use super::Gradients;
+use crate::Projection;
 use crate::kernels::attention::{self, Attended, AttentionShape};
 use crate::kernels::qk_norm_rope::{self, RotaryTable};
 use crate::kernels::{rms_norm, swiglu};
@@ -117,33 +118,33 @@ impl Block {
         qk_norm_rope::forward(raw, &self.k_norm, self.eps, places.table, places.positions)
     }
 
-    /// Returns the gradient of the block's input and adds those of its trained tensors to `gradients`, under `name`.
+    /// Returns the gradient of the block's input and adds those of its trained tensors to `gradients`; it is the block of number `layer`.
     pub(crate) fn backward(
         &self,
         saved: Saved,
         dy: Tensor<2>,
         places: Places<'_>,
-        name: &str,
+        layer: usize,
         trained: Trained,
         gradients: &mut Gradients,
     ) -> Tensor<2> {
         let x = saved.input;
         let a = saved.activations.unwrap_or_else(|| self.activate(&x, places).1);
 
-        let dactivated = self.down_proj.backward(&a.activated, &dy, &format!("{name}.mlp.down_proj"), trained, gradients);
+        let dactivated = self.down_proj.backward(&a.activated, &dy, &Projection::Down.module_path(layer), trained, gradients);
         let dgated = swiglu::backward(&a.gate, &a.up, &dactivated);
-        let dgate = self.gate_proj.backward(&a.middle_normed, &dgated.gate, &format!("{name}.mlp.gate_proj"), trained, gradients);
-        let dup = self.up_proj.backward(&a.middle_normed, &dgated.up, &format!("{name}.mlp.up_proj"), trained, gradients);
+        let dgate = self.gate_proj.backward(&a.middle_normed, &dgated.gate, &Projection::Gate.module_path(layer), trained, gradients);
+        let dup = self.up_proj.backward(&a.middle_normed, &dgated.up, &Projection::Up.module_path(layer), trained, gradients);
         let dnorm = rms_norm::backward(&a.middle, &self.post_attention_norm, self.eps, &(dgate + dup));
         let dmiddle = dy + dnorm.x;
 
-        let dattended = self.o_proj.backward(&a.attended.output, &dmiddle, &format!("{name}.self_attn.o_proj"), trained, gradients);
+        let dattended = self.o_proj.backward(&a.attended.output, &dmiddle, &Projection::Output.module_path(layer), trained, gradients);
         let dheads = attention::backward(&a.heads.q, &a.heads.k, &a.heads.v, &a.attended, &dattended, self.shape);
         let dq = qk_norm_rope::backward(&a.raw_q, &self.q_norm, self.eps, places.table, places.positions, &dheads.q);
         let dk = qk_norm_rope::backward(&a.raw_k, &self.k_norm, self.eps, places.table, places.positions, &dheads.k);
-        let dnormed = self.q_proj.backward(&a.normed, &dq.x, &format!("{name}.self_attn.q_proj"), trained, gradients)
-            + self.k_proj.backward(&a.normed, &dk.x, &format!("{name}.self_attn.k_proj"), trained, gradients)
-            + self.v_proj.backward(&a.normed, &dheads.v, &format!("{name}.self_attn.v_proj"), trained, gradients);
+        let dnormed = self.q_proj.backward(&a.normed, &dq.x, &Projection::Query.module_path(layer), trained, gradients)
+            + self.k_proj.backward(&a.normed, &dk.x, &Projection::Key.module_path(layer), trained, gradients)
+            + self.v_proj.backward(&a.normed, &dheads.v, &Projection::Value.module_path(layer), trained, gradients);
         let dinput = rms_norm::backward(&x, &self.input_norm, self.eps, &dnormed);
 
         if trained == Trained::Everything {
@@ -154,47 +155,47 @@ impl Block {
                 ("post_attention_layernorm", dnorm.weight),
             ];
             for (norm, gradient) in norms {
-                gradients.add(format!("{name}.{norm}.weight"), gradient.unsqueeze());
+                gradients.add(norm_key(layer, norm), gradient.unsqueeze());
             }
         }
         dmiddle + dinput.x
     }
 
     /// Calls `visit` with every trained tensor, under its name, and keeps what it returns.
-    pub(crate) fn update(&mut self, name: &str, trained: Trained, visit: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) {
+    pub(crate) fn update(&mut self, layer: usize, trained: Trained, visit: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) {
         for (projection, weights) in self.projections_mut() {
-            weights.update(&format!("{name}.{projection}"), trained, visit);
+            weights.update(&projection.module_path(layer), trained, visit);
         }
         if trained == Trained::Everything {
             for (norm, weight) in self.norms_mut() {
-                replace(weight, |w| visit(&format!("{name}.{norm}.weight"), w.unsqueeze()).squeeze_dim(0));
+                replace(weight, |w| visit(&norm_key(layer, norm), w.unsqueeze()).squeeze_dim(0));
             }
         }
     }
 
-    /// The seven projections with their names in a checkpoint.
-    pub(crate) fn projections_mut(&mut self) -> [(&'static str, &mut Linear); 7] {
+    /// The seven projections of the block.
+    pub(crate) fn projections_mut(&mut self) -> [(Projection, &mut Linear); 7] {
         [
-            ("self_attn.q_proj", &mut self.q_proj),
-            ("self_attn.k_proj", &mut self.k_proj),
-            ("self_attn.v_proj", &mut self.v_proj),
-            ("self_attn.o_proj", &mut self.o_proj),
-            ("mlp.gate_proj", &mut self.gate_proj),
-            ("mlp.up_proj", &mut self.up_proj),
-            ("mlp.down_proj", &mut self.down_proj),
+            (Projection::Query, &mut self.q_proj),
+            (Projection::Key, &mut self.k_proj),
+            (Projection::Value, &mut self.v_proj),
+            (Projection::Output, &mut self.o_proj),
+            (Projection::Gate, &mut self.gate_proj),
+            (Projection::Up, &mut self.up_proj),
+            (Projection::Down, &mut self.down_proj),
         ]
     }
 
-    /// The seven projections with their names in a checkpoint.
-    pub(crate) fn projections(&self) -> [(&'static str, &Linear); 7] {
+    /// The seven projections of the block.
+    pub(crate) fn projections(&self) -> [(Projection, &Linear); 7] {
         [
-            ("self_attn.q_proj", &self.q_proj),
-            ("self_attn.k_proj", &self.k_proj),
-            ("self_attn.v_proj", &self.v_proj),
-            ("self_attn.o_proj", &self.o_proj),
-            ("mlp.gate_proj", &self.gate_proj),
-            ("mlp.up_proj", &self.up_proj),
-            ("mlp.down_proj", &self.down_proj),
+            (Projection::Query, &self.q_proj),
+            (Projection::Key, &self.k_proj),
+            (Projection::Value, &self.v_proj),
+            (Projection::Output, &self.o_proj),
+            (Projection::Gate, &self.gate_proj),
+            (Projection::Up, &self.up_proj),
+            (Projection::Down, &self.down_proj),
         ]
     }
 
@@ -206,4 +207,9 @@ impl Block {
             ("post_attention_layernorm", &mut self.post_attention_norm),
         ]
     }
+}
+
+/// Returns the key of a norm's weight in a checkpoint.
+fn norm_key(layer: usize, norm: &str) -> String {
+    format!("model.layers.{layer}.{norm}.weight")
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal};
+use rand_distr::{Distribution, Normal, Uniform};
 
 use super::block::{Block, Keep, Places};
 use super::linear::{LoraAdapter, Linear, Trained, replace};
 use super::Gradients;
-use crate::config::Qwen3Config;
+use crate::{AdapterConfig, ParameterShape, Qwen3Config};
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::head_loss::{self, HeadGradient};
 use crate::kernels::qk_norm_rope::RotaryTable;
@@ -205,7 +205,7 @@ impl Qwen3 {
         let dnorm = rms_norm::backward(&x, &self.norm, self.eps(), &loss.rows);
         let mut dx = dnorm.x;
         for (layer, (block, kept)) in self.blocks.iter().zip(saved).enumerate().rev() {
-            dx = block.backward(kept, dx, places, &format!("model.layers.{layer}"), trained, &mut gradients);
+            dx = block.backward(kept, dx, places, layer, trained, &mut gradients);
         }
         if let Some(dhead) = loss.head {
             gradients.add("model.norm.weight".to_owned(), dnorm.weight.unsqueeze());
@@ -236,7 +236,7 @@ impl Qwen3 {
             replace(&mut self.embedding, |w| visit("model.embed_tokens.weight", w));
         }
         for (layer, block) in self.blocks.iter_mut().enumerate() {
-            block.update(&format!("model.layers.{layer}"), trained, visit);
+            block.update(layer, trained, visit);
         }
         if trained == Trained::Everything {
             replace(&mut self.norm, |w| visit("model.norm.weight", w.unsqueeze()).squeeze_dim(0));
@@ -246,23 +246,19 @@ impl Qwen3 {
         }
     }
 
-    /// Returns every tensor of the base model with its name in a checkpoint and its shape, adapters merged in.
+    /// Returns every tensor of the base model with its key and shape in a checkpoint, adapters merged in.
     #[must_use]
-    pub fn tensors(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-        let mut base = self.merged();
-        let tied = base.head.is_none();
-        let mut all = Vec::new();
-        base.update(Trained::Everything, &mut |name, tensor| {
-            let shape = if name.ends_with("norm.weight") || name.ends_with("layernorm.weight") {
-                vec![tensor.dims()[1]]
-            } else {
-                tensor.dims().to_vec()
-            };
-            debug_assert!(!(tied && name == "lm_head.weight"));
-            all.push((name.to_owned(), shape, host::to_vec(&tensor)));
+    pub fn tensors(&self) -> Vec<(ParameterShape, Vec<f32>)> {
+        let mut values = std::collections::BTreeMap::new();
+        self.merged().update(Trained::Everything, &mut |name, tensor| {
+            values.insert(name.to_owned(), host::to_vec(&tensor));
             tensor
         });
-        all
+        let with_values = |shape: ParameterShape| {
+            let values = values.remove(&shape.name).expect("the model was built from the same configuration");
+            (shape, values)
+        };
+        self.config.parameters().into_iter().map(with_values).collect()
     }
 
     /// Returns the model with all adapters added into their weights.
@@ -277,27 +273,30 @@ impl Qwen3 {
         merged
     }
 
-    /// Puts fresh adapters on the named projections (`q_proj`, ..., `down_proj`): `a` uniform within `1 / sqrt(inputs)`, `b` zero, so that
-    /// the model is unchanged until training. The base weights are frozen from then on.
-    pub fn add_adapters(&mut self, rank: usize, alpha: f64, targets: &[String], seed: u64) {
+    /// Puts fresh adapters on the named projections: `a` uniform within `1 / sqrt(inputs)`, `b` zero, so that the model is unchanged until
+    /// training. The base weights are frozen from then on. Adapters that are there already are merged first.
+    #[must_use]
+    pub fn with_new_adapters(&self, config: &AdapterConfig, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let device = self.device();
-        for block in &mut self.blocks {
-            for (name, projection) in block.projections_mut() {
-                if !targets.iter().any(|target| name.ends_with(target.as_str())) {
+        let mut adapted = self.merged();
+        for block in &mut adapted.blocks {
+            for (projection, layer) in block.projections_mut() {
+                if !config.target_modules.contains(&projection) {
                     continue;
                 }
-                let [outputs, inputs] = projection.weight.dims();
+                let [outputs, inputs] = layer.weight.dims();
                 let bound = 1.0 / (inputs as f32).sqrt();
-                let uniform = rand_distr::Uniform::new(-bound, bound).expect("the bound is positive and finite");
-                let a = (0..rank * inputs).map(|_| uniform.sample(&mut rng)).collect();
-                projection.adapter = Some(LoraAdapter {
-                    a: place(a, [rank, inputs], &device),
-                    b: Tensor::zeros([outputs, rank], &device),
-                    scale: (alpha / rank as f64) as f32,
+                let uniform = Uniform::new(-bound, bound).expect("the bound is positive and finite");
+                let a = (0..config.rank * inputs).map(|_| uniform.sample(&mut rng)).collect();
+                layer.adapter = Some(LoraAdapter {
+                    a: place(a, [config.rank, inputs], &device),
+                    b: place(vec![0.0; outputs * config.rank], [outputs, config.rank], &device),
+                    scale: (config.alpha / config.rank as f64) as f32,
                 });
             }
         }
+        adapted
     }
 }
 
@@ -307,8 +306,8 @@ pub(crate) fn positions(length: usize) -> Vec<u32> {
 }
 
 /// Puts values on a device, without a copy when it is the host.
-fn place<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
-    if *device == Device::flex() {
+pub(crate) fn place<const D: usize>(values: Vec<f32>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    if *device == Device::flex() && !device.is_autodiff() {
         return host::tensor(values, shape);
     }
     host::upload(values, shape, device)

@@ -1,0 +1,69 @@
+//! Hugging Face checkpoints and PEFT adapters, in and out.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+
+use super::decoder::{Qwen3, place};
+use super::linear::LoraAdapter;
+use crate::kernels::host;
+use crate::{
+    Adapter, AdapterConfig, AdapterFactors, CheckpointError, CheckpointReader, CheckpointWriter, SentenceTokenizer, read_adapter,
+    write_adapter,
+};
+
+impl Qwen3 {
+    /// Loads a checkpoint folder (`config.json` and safetensors) as 32-bit weights.
+    ///
+    /// # Errors
+    /// Returns an error that names the file and the key when the folder is incomplete, malformed or not a Qwen3 decoder.
+    pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self, CheckpointError> {
+        let reader = CheckpointReader::open(folder)?;
+        Self::build(reader.config(), device, &mut |name, _| reader.tensor(name))
+    }
+
+    /// Writes a checkpoint folder, adapters merged in, with its tokenizer. The folder appears complete or not at all.
+    ///
+    /// # Errors
+    /// Returns an error that names the file that cannot be written.
+    pub fn save(&self, folder: impl AsRef<Path>, tokenizer: &SentenceTokenizer) -> Result<(), CheckpointError> {
+        CheckpointWriter::new(folder).with_tokenizer(tokenizer).write(self.config(), self.tensors())
+    }
+
+    /// Returns the model with the adapter of a PEFT folder.
+    ///
+    /// # Errors
+    /// Returns an error that names the file and the key when the adapter is malformed or made for another base model.
+    pub fn with_adapter(&self, folder: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let Adapter { config, factors } = read_adapter(folder, self.config())?;
+        let (mut adapted, device) = (self.merged(), self.device());
+        for AdapterFactors { layer, projection, a, b } in factors {
+            let found = adapted.blocks[layer].projections_mut().into_iter().find(|(p, _)| *p == projection);
+            let (_, linear) = found.expect("a block has all seven projections");
+            let [outputs, inputs] = linear.weight.dims();
+            linear.adapter = Some(LoraAdapter {
+                a: place(a, [config.rank, inputs], &device),
+                b: place(b, [outputs, config.rank], &device),
+                scale: (config.alpha / config.rank as f64) as f32,
+            });
+        }
+        Ok(adapted)
+    }
+
+    /// Writes the model's adapter as a PEFT folder.
+    ///
+    /// # Errors
+    /// Returns an error when the model carries other adapters than `config` describes, or a file cannot be written.
+    pub fn save_adapter(&self, folder: impl AsRef<Path>, config: &AdapterConfig) -> Result<(), CheckpointError> {
+        let factors = self.blocks.iter().enumerate().flat_map(|(layer, block)| {
+            let adapted = block.projections().into_iter().filter_map(|(projection, linear)| Some((projection, linear.adapter.as_ref()?)));
+            adapted.map(move |(projection, adapter)| AdapterFactors {
+                layer,
+                projection,
+                a: host::to_vec(&adapter.a),
+                b: host::to_vec(&adapter.b),
+            })
+        });
+        write_adapter(folder, config, self.config(), factors)
+    }
+}

@@ -1,0 +1,67 @@
+//! What can stop a training run.
+
+use std::path::PathBuf;
+
+/// An error of a training run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A setting lies outside its range.
+    #[error("{name} is {value}, but has to be {expected}")]
+    InvalidSetting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+        /// Its range.
+        expected: &'static str,
+    },
+    /// No training sequence has a token to learn.
+    #[error("there is nothing to learn: none of the {sequences} training sequences has a labelled token")]
+    NothingToLearn {
+        /// Number of training sequences.
+        sequences: usize,
+    },
+    /// A token does not exist in the model.
+    #[error("a training sequence contains token {token}, but the model's vocabulary has {vocabulary} tokens; the tokenizer is not the model's")]
+    TokenOutsideVocabulary {
+        /// The token.
+        token: u32,
+        /// The model's vocabulary size.
+        vocabulary: usize,
+    },
+    /// Loss or gradients stayed infinite or not a number.
+    #[error("loss or gradients were not finite in {times} steps in a row, last in step {step}; try a smaller learning rate")]
+    Diverged {
+        /// The last such step, from 0.
+        step: u64,
+        /// How many in a row.
+        times: u32,
+    },
+    /// A saved state belongs to another run.
+    #[error("the state in {path} belongs to a run with other data or settings ({found}, this run is {expected}); start without resuming")]
+    OtherRun {
+        /// The state's file.
+        path: PathBuf,
+        /// Fingerprint of the saved run.
+        found: String,
+        /// Fingerprint of this run.
+        expected: String,
+    },
+    /// A saved state cannot be read.
+    #[error("the training state in {path} cannot be read: {reason}; delete it to start anew")]
+    MalformedState {
+        /// The state's file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot access {path}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}

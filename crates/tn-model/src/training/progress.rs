@@ -1,0 +1,54 @@
+//! What a run reports while it goes on.
+
+/// Report of one optimiser step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// The step, from 0.
+    pub step: u64,
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// Mean loss of the step's labelled tokens, in nats.
+    pub loss: f64,
+    /// Norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Tokens read in the step, labelled or not.
+    pub tokens: usize,
+    /// Seconds that the step took.
+    pub seconds: f64,
+}
+
+/// Report at the end of an epoch, or of the run when it ends inside one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochReport {
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// Mean loss of the labelled tokens of the validation sequences, in nats; `None` without validation sequences.
+    pub validation_loss: Option<f64>,
+}
+
+/// Whether a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// The run goes on.
+    Continue,
+    /// The run saves its state and ends after this step.
+    Stop,
+}
+
+/// Receives the reports of a run. `()` ignores them.
+pub trait Progress {
+    /// Is called after every step and decides whether the run goes on.
+    fn step(&mut self, report: &StepReport) -> Control {
+        let _ = report;
+        Control::Continue
+    }
+
+    /// Is called after every epoch.
+    fn epoch(&mut self, report: &EpochReport) {
+        let _ = report;
+    }
+}
+
+impl Progress for () {}

@@ -1,0 +1,265 @@
+//! The training loop.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use super::config::TrainingConfig;
+use super::error::TrainError;
+use super::progress::{Control, EpochReport, Progress, StepReport};
+use super::state::State;
+use crate::dataset::{TokenSequence, epoch_order};
+use crate::kernels::adamw::{self, AdamWStep, Moments};
+use crate::qwen3::{Gradients, Keep, Qwen3, SequenceLoss, Trained};
+
+/// Steps with infinite or undefined gradients in a row that end a run.
+const PATIENCE: u32 = 3;
+
+/// Bytes of gradients that sequences may hold side by side.
+const GRADIENT_BYTES: usize = 2 << 30;
+
+/// Trains decoders.
+///
+/// The same model, data and configuration give the same weights, bit by bit, on any number of threads, and after any interruption.
+#[derive(Clone, Debug)]
+pub struct Trainer {
+    config: TrainingConfig,
+    state_file: Option<PathBuf>,
+    save_every: u64,
+}
+
+/// The result of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingSummary {
+    /// Optimiser steps done, over all parts of an interrupted run.
+    pub steps: u64,
+    /// Steps of the whole run; more than `steps` when the run was stopped.
+    pub planned_steps: u64,
+    /// Steps left out because their gradients were not finite.
+    pub skipped_steps: u64,
+    /// Mean loss of the last step done now, in nats.
+    pub training_loss: Option<f64>,
+    /// Mean loss of the validation sequences at the end, in nats.
+    pub validation_loss: Option<f64>,
+}
+
+impl TrainingSummary {
+    /// Returns whether the run reached its last step.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.steps == self.planned_steps
+    }
+}
+
+impl Trainer {
+    /// Builds a trainer.
+    ///
+    /// # Errors
+    /// Returns an error when a setting lies outside its range.
+    pub fn new(config: TrainingConfig) -> Result<Self, TrainError> {
+        config.validate()?;
+        Ok(Self { config, state_file: None, save_every: 500 })
+    }
+
+    /// Saves the state of the run to a file every `steps` steps, at the end of each epoch and when it is stopped. A run that finds such a
+    /// file goes on from there.
+    #[must_use]
+    pub fn with_state(mut self, file: impl Into<PathBuf>, steps: u64) -> Self {
+        self.state_file = Some(file.into());
+        self.save_every = steps.max(1);
+        self
+    }
+
+    /// Trains the adapters of the model, or all its weights when it has none.
+    ///
+    /// # Errors
+    /// Returns an error when there is nothing to learn, a token does not exist in the model, the run diverges, or its state cannot be
+    /// read or written.
+    pub fn fit(
+        &self,
+        model: &mut Qwen3,
+        train: &[TokenSequence],
+        validation: &[TokenSequence],
+        progress: &mut dyn Progress,
+    ) -> Result<TrainingSummary, TrainError> {
+        let usable: Vec<Labelled<'_>> = labelled(train, model)?;
+        let validation: Vec<Labelled<'_>> = labelled(validation, model)?;
+        if usable.is_empty() {
+            return Err(TrainError::NothingToLearn { sequences: train.len() });
+        }
+        let mut run = Run::new(&self.config, model, usable);
+        let mut state = match &self.state_file {
+            Some(file) if file.exists() => State::load(file, &run.fingerprint, model, run.trained)?,
+            _ => State::start(run.fingerprint.clone()),
+        };
+        let steps = self.config.steps(run.train.len());
+        let per_epoch = self.config.steps_per_epoch(run.train.len());
+        let (mut training_loss, mut validation_loss) = (None, None);
+        while state.progress.steps < steps {
+            let step = state.progress.steps;
+            let report = run.step(model, &mut state, step, steps)?;
+            training_loss = Some(report.loss);
+            tracing::debug!(step, loss = report.loss, gradient_norm = report.gradient_norm, "step");
+            state.progress.steps += 1;
+            let control = progress.step(&report);
+            let epoch_ends = state.progress.steps % per_epoch == 0 || state.progress.steps == steps;
+            if epoch_ends {
+                validation_loss = mean_loss(model, &validation);
+                let report = EpochReport { epoch: step / per_epoch, validation_loss };
+                tracing::info!(epoch = report.epoch, validation_loss, "epoch");
+                progress.epoch(&report);
+            }
+            let save = epoch_ends || control == Control::Stop || state.progress.steps % self.save_every == 0;
+            if let (true, Some(file)) = (save, &self.state_file) {
+                state.save(file, model, run.trained)?;
+            }
+            if control == Control::Stop {
+                break;
+            }
+        }
+        if validation_loss.is_none() {
+            validation_loss = mean_loss(model, &validation);
+        }
+        let done = state.progress;
+        Ok(TrainingSummary { steps: done.steps, planned_steps: steps, skipped_steps: done.skipped_steps, training_loss, validation_loss })
+    }
+}
+
+/// A sequence with the token that should follow each token.
+struct Labelled<'s> {
+    ids: &'s [u32],
+    targets: Vec<Option<u32>>,
+}
+
+impl Labelled<'_> {
+    fn labels(&self) -> usize {
+        self.targets.iter().flatten().count()
+    }
+}
+
+/// Shifts labels to the token before, and leaves out sequences without any.
+fn labelled<'s>(sequences: &'s [TokenSequence], model: &Qwen3) -> Result<Vec<Labelled<'s>>, TrainError> {
+    let vocabulary = model.config().vocab_size;
+    let foreign = sequences.iter().flat_map(|sequence| &sequence.ids).find(|&&id| id as usize >= vocabulary);
+    if let Some(&token) = foreign {
+        return Err(TrainError::TokenOutsideVocabulary { token, vocabulary });
+    }
+    let shift = |sequence: &'s TokenSequence| {
+        let targets = sequence.labels.iter().skip(1).map(|&label| u32::try_from(label).ok()).chain([None]).collect();
+        Labelled { ids: &sequence.ids, targets }
+    };
+    Ok(sequences.iter().map(shift).filter(|sequence| sequence.labels() > 0).collect())
+}
+
+struct Run<'c, 's> {
+    config: &'c TrainingConfig,
+    train: Vec<Labelled<'s>>,
+    trained: Trained,
+    fingerprint: String,
+    /// Sequences whose gradients are formed side by side.
+    side_by_side: usize,
+    order: (u64, Vec<usize>),
+    unusable: u32,
+}
+
+impl<'c, 's> Run<'c, 's> {
+    fn new(config: &'c TrainingConfig, model: &mut Qwen3, train: Vec<Labelled<'s>>) -> Self {
+        let trained = model.trained();
+        let mut parameters = 0;
+        model.update(trained, &mut |_, tensor| {
+            parameters += tensor.dims().iter().product::<usize>();
+            tensor
+        });
+        let side_by_side = (GRADIENT_BYTES / (4 * parameters.max(1))).clamp(1, config.batch);
+        let fingerprint = fingerprint(config, &train, parameters);
+        let order = (0, epoch_order(train.len(), config.seed, 0));
+        Self { config, train, trained, fingerprint, side_by_side, order, unusable: 0 }
+    }
+
+    fn step(&mut self, model: &mut Qwen3, state: &mut State, step: u64, steps: u64) -> Result<StepReport, TrainError> {
+        let start = Instant::now();
+        let batch = self.batch(step);
+        let labels: usize = batch.iter().map(|&i| self.train[i].labels()).sum();
+        let tokens = batch.iter().map(|&i| self.train[i].ids.len()).sum();
+        let (sum, gradients) = self.gradients(model, &batch, 1.0 / labels as f32);
+        let (loss, norm) = (sum / labels as f64, gradients.norm());
+        let learning_rate = self.config.learning_rate_at(step, steps);
+        if loss.is_finite() && norm.is_finite() {
+            self.unusable = 0;
+            let constants = AdamWStep {
+                learning_rate,
+                beta1: 0.9,
+                beta2: self.config.beta2,
+                epsilon: 1e-8,
+                weight_decay: self.config.weight_decay,
+                step: step + 1 - state.progress.skipped_steps,
+            };
+            let scale = (self.config.clip_norm / (norm + 1e-6)).min(1.0) as f32;
+            model.update(self.trained, &mut |name, parameter| {
+                let Some(gradient) = gradients.get(name) else { return parameter };
+                let moments = state.moments.remove(name).unwrap_or_else(|| Moments::zeros(&parameter));
+                let (parameter, moments) = adamw::step(parameter, gradient, scale, moments, &constants);
+                state.moments.insert(name.to_owned(), moments);
+                parameter
+            });
+        } else {
+            state.progress.skipped_steps += 1;
+            self.unusable += 1;
+            tracing::warn!(step, loss, norm, "loss or gradients are not finite; the step is left out");
+            if self.unusable == PATIENCE {
+                return Err(TrainError::Diverged { step, times: self.unusable });
+            }
+        }
+        Ok(StepReport { step, steps, loss, gradient_norm: norm, learning_rate, tokens, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// Returns the sequences of a step.
+    fn batch(&mut self, step: u64) -> Vec<usize> {
+        let per_epoch = self.config.steps_per_epoch(self.train.len());
+        let (epoch, within) = (step / per_epoch, (step % per_epoch) as usize);
+        if self.order.0 != epoch {
+            self.order = (epoch, epoch_order(self.train.len(), self.config.seed, epoch));
+        }
+        let first = within * self.config.batch;
+        self.order.1[first..(first + self.config.batch).min(self.order.1.len())].to_vec()
+    }
+
+    /// Returns the summed loss and the gradients, added up in the order of the batch.
+    fn gradients(&self, model: &Qwen3, batch: &[usize], scale: f32) -> (f64, Gradients) {
+        let keep = if self.config.recompute { Keep::Input } else { Keep::Everything };
+        let (mut sum, mut gradients) = (0.0, Gradients::new());
+        for group in batch.chunks(self.side_by_side) {
+            let losses: Vec<SequenceLoss> = group
+                .par_iter()
+                .map(|&i| &self.train[i])
+                .map(|sequence| model.loss_and_gradients(sequence.ids, &sequence.targets, scale, self.trained, keep))
+                .collect();
+            for loss in losses {
+                sum += loss.sum;
+                gradients.merge(loss.gradients);
+            }
+        }
+        (sum, gradients)
+    }
+}
+
+/// Returns the mean loss of the labelled tokens, `None` when there are none.
+fn mean_loss(model: &Qwen3, sequences: &[Labelled<'_>]) -> Option<f64> {
+    let labels: usize = sequences.iter().map(Labelled::labels).sum();
+    let sums: Vec<f64> = sequences.par_iter().map(|sequence| model.loss(sequence.ids, &sequence.targets)).collect();
+    (labels > 0).then(|| sums.iter().sum::<f64>() / labels as f64)
+}
+
+/// Hashes what a run depends on (FNV-1a, 64 bits).
+fn fingerprint(config: &TrainingConfig, train: &[Labelled<'_>], parameters: usize) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut add = |bytes: &[u8]| bytes.iter().for_each(|&b| hash = (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+    add(serde_json::to_string(config).expect("plain settings can be written").as_bytes());
+    add(&parameters.to_le_bytes());
+    for sequence in train {
+        sequence.ids.iter().for_each(|id| add(&id.to_le_bytes()));
+        sequence.targets.iter().for_each(|target| add(&target.map_or(u32::MAX, |t| t).to_le_bytes()));
+    }
+    format!("{hash:016x}")
+}

@@ -1,0 +1,231 @@
+//! Agreement with transformers, PEFT and torch on tiny random checkpoints.
+
+use std::path::PathBuf;
+
+use burn::tensor::{Device, Tensor};
+use safetensors::SafeTensors;
+use serde_json::Value;
+use tn_model::kernels::adamw::{self, AdamWStep, Moments};
+use tn_model::qwen3::{Continuations, Gradients, Keep, Qwen3, Trained};
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data-fixtures/checkpoints").join(name)
+}
+
+fn load(name: &str, device: &Device) -> Qwen3 {
+    match name.strip_suffix("-lora") {
+        Some(base) => Qwen3::load(folder(base), device).unwrap().with_adapter(folder(name)).unwrap(),
+        None => Qwen3::load(folder(name), device).unwrap(),
+    }
+}
+
+fn expected(name: &str) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(folder(name).join("expected.json")).unwrap()).unwrap()
+}
+
+fn arrays(name: &str) -> Vec<u8> {
+    std::fs::read(folder(name).join("expected.safetensors")).unwrap()
+}
+
+fn array(bytes: &[u8], key: &str) -> Vec<f32> {
+    let tensors = SafeTensors::deserialize(bytes).unwrap();
+    tensors.tensor(key).unwrap().data().chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
+}
+
+fn ids(value: &Value) -> Vec<u32> {
+    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+fn values(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().unwrap()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn relative_difference(a: &[f32], b: &[f32]) -> f32 {
+    let scale = b.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+    largest_difference(a, b) / scale
+}
+
+/// Ids and targets of a batch: the label of the next token, `None` for -100.
+fn batch(batch: &Value) -> Vec<(Vec<u32>, Vec<Option<u32>>)> {
+    let sequence = |row: &Value| {
+        let labels = row["labels"].as_array().unwrap().iter().skip(1).map(|l| u32::try_from(l.as_i64().unwrap()).ok()).chain([None]);
+        (ids(&row["ids"]), labels.collect())
+    };
+    batch.as_array().unwrap().iter().map(sequence).collect()
+}
+
+fn labelled(batch: &[(Vec<u32>, Vec<Option<u32>>)]) -> usize {
+    batch.iter().map(|(_, targets)| targets.iter().flatten().count()).sum()
+}
+
+fn batch_gradients(model: &Qwen3, batch: &[(Vec<u32>, Vec<Option<u32>>)], keep: Keep) -> (f64, Gradients) {
+    let count = labelled(batch) as f64;
+    let (mut sum, mut gradients) = (0.0, Gradients::new());
+    for (ids, targets) in batch {
+        let loss = model.loss_and_gradients(ids, targets, (1.0 / count) as f32, model.trained(), keep);
+        sum += loss.sum;
+        gradients.merge(loss.gradients);
+    }
+    (sum / count, gradients)
+}
+
+fn check_logits(name: &str, device: &Device) {
+    let (model, expected, arrays) = (load(name, device), expected(name), arrays(name));
+    for input in expected["inputs"].as_array().unwrap() {
+        let ids = ids(&input["ids"]);
+        let first = input["first_position"].as_u64().unwrap() as usize;
+        let logits = model.logits(&model.hidden(&ids).narrow(0, first, ids.len() - first));
+        let difference = largest_difference(&values(logits), &array(&arrays, input["logits"].as_str().unwrap()));
+        assert!(difference < 1e-4, "{name}, {} tokens: logits differ by {difference}", ids.len());
+    }
+}
+
+#[test]
+fn logits_equal_those_of_transformers() {
+    for name in ["tied", "untied", "wide", "tied-lora"] {
+        check_logits(name, &Device::flex());
+    }
+}
+
+#[test]
+fn the_reference_path_gives_the_same_logits() {
+    check_logits("tied", &Device::flex().autodiff());
+}
+
+#[test]
+fn greedy_tokens_equal_those_of_transformers() {
+    for name in ["tied", "untied", "wide", "tied-lora"] {
+        let (model, expected) = (load(name, &Device::flex()).merged(), expected(name));
+        let (prompt, tokens) = (ids(&expected["greedy"]["prompt"]), ids(&expected["greedy"]["tokens"]));
+        let mut continuations = Continuations::start(&model, &prompt, 2, tokens.len());
+        let mut found = Vec::new();
+        for _ in 0..tokens.len() {
+            let best: Vec<u32> = values(continuations.logits().clone().argmax(1).float()).iter().map(|&id| id as u32).collect();
+            assert_eq!(best[0], best[1], "two continuations of one prompt differ");
+            continuations.push(&best);
+            found.push(best[0]);
+        }
+        assert_eq!(found, tokens, "{name}");
+    }
+}
+
+#[test]
+fn cached_logits_equal_those_of_the_whole_sequence() {
+    let model = load("tied", &Device::flex());
+    let ids: Vec<u32> = (0..40u32).map(|i| i * 37 % 512).collect();
+    let mut continuations = Continuations::start(&model, &ids[..25], 3, 15);
+    for (at, &id) in ids.iter().enumerate().skip(25) {
+        let whole = values(model.logits(&model.hidden(&ids[..at]).narrow(0, at - 1, 1)));
+        for row in values(continuations.logits().clone()).chunks_exact(512) {
+            assert!(largest_difference(row, &whole) < 1e-4);
+        }
+        let others = [id, (id + 1) % 512, (id + 2) % 512];
+        match continuations.logits().dims()[0] {
+            3 => continuations.push(&others),
+            _ => continuations.push(&[id]),
+        }
+        if at == 30 {
+            continuations.keep(&[0]);
+        }
+        let keep_first_only = continuations.logits().dims()[0] == 3;
+        if keep_first_only {
+            continuations.keep(&[0]);
+        }
+    }
+}
+
+#[test]
+fn loss_and_gradients_equal_those_of_torch() {
+    let (model, expected, arrays) = (load("tied", &Device::flex()), expected("tied"), arrays("tied"));
+    let first = batch(&expected["batches"][0]);
+    for keep in [Keep::Everything, Keep::Input] {
+        let (loss, gradients) = batch_gradients(&model, &first, keep);
+        let wanted = expected["loss"].as_f64().unwrap();
+        assert!((loss - wanted).abs() < 1e-5, "loss {loss}, expected {wanted}");
+        for (name, norm) in expected["gradient_norms"].as_object().unwrap() {
+            let found = values(gradients.get(name).unwrap().clone()).iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+            let wanted = norm.as_f64().unwrap();
+            assert!((found / wanted - 1.0).abs() < 1e-4, "{name}: norm {found}, expected {wanted}");
+        }
+        for (name, key) in expected["gradients"].as_object().unwrap() {
+            let wanted = array(&arrays, key.as_str().unwrap());
+            let found = values(gradients.get(name).unwrap().clone());
+            let difference = relative_difference(&found[..wanted.len()], &wanted);
+            assert!(difference < 1e-4, "{name}: relative difference {difference}");
+        }
+    }
+}
+
+#[test]
+fn adapter_gradients_equal_those_of_peft() {
+    let (model, arrays) = (load("tied-lora", &Device::flex()), arrays("tied-lora"));
+    let (loss, gradients) = batch_gradients(&model, &batch(&expected("tied")["batches"][0]), Keep::Everything);
+    let wanted = expected("tied-lora")["loss"].as_f64().unwrap();
+    assert!((loss - wanted).abs() < 1e-5, "loss {loss}, expected {wanted}");
+    let mut compared = 0;
+    for (name, gradient) in gradients.iter() {
+        let wanted = array(&arrays, &format!("grad.base_model.model.{name}"));
+        let difference = relative_difference(&values(gradient.clone()), &wanted);
+        assert!(difference < 1e-4, "{name}: relative difference {difference}");
+        compared += 1;
+    }
+    assert_eq!(compared, 3 * 7 * 2);
+}
+
+#[test]
+fn twenty_steps_follow_torch() {
+    for name in ["tied", "tied-lora"] {
+        let mut model = load(name, &Device::flex());
+        let trained = model.trained();
+        let batches: Vec<_> = expected("tied")["batches"].as_array().unwrap().iter().map(batch).collect();
+        let mut moments: std::collections::BTreeMap<String, Moments<2>> = std::collections::BTreeMap::new();
+        for (step, wanted) in expected(name)["training_losses"].as_array().unwrap().iter().enumerate() {
+            let (loss, gradients) = batch_gradients(&model, &batches[step % batches.len()], Keep::Everything);
+            let wanted = wanted.as_f64().unwrap();
+            assert!((loss - wanted).abs() < 1e-4, "{name}, step {step}: loss {loss}, expected {wanted}");
+            let constants =
+                AdamWStep { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, step: step as u64 + 1 };
+            model.update(trained, &mut |name, parameter| {
+                let state = moments.remove(name).unwrap_or_else(|| Moments::zeros(&parameter));
+                let (parameter, state) = adamw::step(parameter, gradients.get(name).unwrap(), 1.0, state, &constants);
+                moments.insert(name.to_owned(), state);
+                parameter
+            });
+        }
+    }
+}
+
+#[test]
+fn the_hand_written_reverse_pass_equals_automatic_differentiation() {
+    let (fast, batches) = (load("tied", &Device::flex()), batch(&expected("tied")["batches"][0]));
+    let (ids, targets) = &batches[0];
+    let count = targets.iter().flatten().count() as f32;
+    let found = fast.loss_and_gradients(ids, targets, 1.0 / count, Trained::Everything, Keep::Everything).gradients;
+
+    let mut tracked = Vec::new();
+    let mut slow = load("tied", &Device::flex().autodiff());
+    slow.update(Trained::Everything, &mut |name, parameter| {
+        let parameter = parameter.detach().require_grad();
+        tracked.push((name.to_owned(), parameter.clone()));
+        parameter
+    });
+    let logits = slow.logits(&slow.hidden(ids));
+    let log_probabilities = burn::tensor::activation::log_softmax(logits, 1);
+    let mut loss = Tensor::<1>::zeros([1], &log_probabilities.device());
+    for (row, target) in targets.iter().enumerate() {
+        if let Some(target) = target {
+            loss = loss - log_probabilities.clone().slice([row..row + 1, *target as usize..*target as usize + 1]).reshape([1]);
+        }
+    }
+    let tape = (loss / count).backward();
+    for (name, parameter) in tracked {
+        let wanted = parameter.grad(&tape).unwrap_or_else(|| panic!("no gradient for {name}"));
+        let difference = relative_difference(&values(found.get(&name).unwrap().clone()), &values(wanted));
+        assert!(difference < 1e-4, "{name}: relative difference {difference}");
+    }
+}
