@@ -140,7 +140,8 @@ impl PromptBuilder {
             .collect();
         let order = self.order.order(&distances, &draws);
         let first = order.len().saturating_sub(self.max_cells);
-        Ok(order[first..].iter().map(|&i| cells[i].clone()).collect())
+        let mut cells: Vec<Option<CellSentence>> = cells.into_iter().map(Some).collect();
+        Ok(order[first..].iter().filter_map(|&index| cells[index].take()).collect())
     }
 
     fn show_neighbors(&self, cells: Vec<CellSentence>) -> Vec<CellSentence> {

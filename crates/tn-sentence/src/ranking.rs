@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 use thiserror::Error;
 
-use crate::{GeneSymbol, gene::GeneSymbolError};
+use crate::{GeneSymbol, gene::GeneSymbolError, seed::fnv1a};
 
 /// The expressed genes of a cell from the highest to the lowest: the words of its cell sentence.
 ///
@@ -105,10 +105,12 @@ impl GeneRanking {
 }
 
 /// Returns the index of the first gene that occurred before.
-fn first_repeat(genes: &[GeneSymbol]) -> Option<usize> {
-    // Comparing all pairs beats hashing for the length of an ordinary cell.
-    if genes.len() <= 32 {
-        return (1..genes.len()).find(|&i| genes[..i].contains(&genes[i]));
+pub(crate) fn first_repeat(genes: &[GeneSymbol]) -> Option<usize> {
+    // Sorting hashes is quicker than a set, and nearly always settles it.
+    let mut hashes: Vec<u64> = genes.iter().map(|gene| fnv1a(gene.as_bytes())).collect();
+    hashes.sort_unstable();
+    if hashes.windows(2).all(|pair| pair[0] != pair[1]) {
+        return None;
     }
     let mut seen = HashSet::with_capacity(genes.len());
     genes.iter().position(|gene| !seen.insert(gene.as_str()))

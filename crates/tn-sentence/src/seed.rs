@@ -43,7 +43,7 @@ fn mix(mut z: u64) -> u64 {
 }
 
 /// FNV-1a with 64 bits (Fowler, Noll and Vo).
-fn fnv1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 

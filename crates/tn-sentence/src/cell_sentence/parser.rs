@@ -288,6 +288,10 @@ pub(crate) fn parse_metadata(part: Part<'_>, missing_colon: MissingColon, defect
 }
 
 fn parse_genes(part: Part<'_>, defects: &mut impl Defects) -> Result<GeneRanking, ParseError> {
+    // A list without a defect, which is nearly every one, needs no offsets.
+    if let Ok(ranking) = GeneRanking::parse(part.text) {
+        return Ok(ranking);
+    }
     let mut genes: Vec<GeneSymbol> = Vec::new();
     let mut seen = HashSet::new();
     for word in part.words() {
