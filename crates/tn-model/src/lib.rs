@@ -14,3 +14,6 @@ pub use checkpoint::{CheckpointError, CheckpointReader, CheckpointWriter, Header
 pub use config::{ConfigError, ParameterShape, Projection, Qwen3Config};
 pub use qwen3::Qwen3;
 pub use tokenizer::{Encoding, SentenceTokenizer, TokenizerError, TokenizerOptions};
+
+mod dataset;
+pub use dataset::{ChunkError, ChunkReport, Chunker, Chunks, CutCell, TokenSequence, coordinate_spans, epoch_order, published_coordinate_spans};

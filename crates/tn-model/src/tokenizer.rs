@@ -110,14 +110,14 @@ impl SentenceTokenizer {
         Ok(tokenizer)
     }
 
-    /// Trains a tokenizer: bytes, tags, digits and the panel are tokens from the start; the words of metadata are learned from
+    /// Trains a tokenizer: bytes, tags, axes, digits and the panel are tokens from the start; the words of metadata are learned from
     /// the corpus by byte-pair merges. The same corpus and panel give the same tokenizer.
     ///
     /// A symbol of digits and punctuation alone (an Entrez number) cannot be told from a coordinate and stays several tokens.
     ///
     /// # Errors
     ///
-    /// When the options ask for fewer tokens than bytes, tags, digits and panel need.
+    /// When the options ask for fewer tokens than bytes, tags, axes, digits and panel need.
     pub fn train<I>(corpus: I, panel: &Vocabulary, options: &TokenizerOptions) -> Result<Self, TokenizerError>
     where
         I: IntoIterator,

@@ -52,7 +52,7 @@ fn a_header_is_sixteen_tokens_and_its_class_words() {
 #[test]
 fn tags_are_tokens_with_and_without_the_blank() {
     let tokenizer = trained();
-    for tag in ["<pos>", "<meta>", "<cs>", "</cs>", " <pos>", " <meta>", " <cs>", " </cs>", " -"] {
+    for tag in ["<pos>", "<meta>", "<cs>", "</cs>", " <pos>", " <meta>", " <cs>", " </cs>", " -", " X:", " Y:"] {
         assert!(tokenizer.single_token(tag).is_some(), "{tag}");
     }
 }
@@ -76,7 +76,7 @@ fn training_is_deterministic_and_ignores_the_order_of_the_corpus() {
 #[test]
 fn the_vocabulary_size_is_an_upper_bound() {
     let base = SentenceTokenizer::train([""], &panel(), &TokenizerOptions::new()).unwrap().vocab_size();
-    assert_eq!(base, 1 + 256 + 8 + 10 + 1 + SYMBOLS.len());
+    assert_eq!(base, 1 + 256 + 8 + 10 + 3 + SYMBOLS.len());
     let train = |size| SentenceTokenizer::train(CORPUS, &panel(), &TokenizerOptions::new().with_vocab_size(size));
     assert_eq!(train(base + 7).unwrap().vocab_size(), base + 7);
     assert_eq!(train(100_000).unwrap().vocab_size(), trained().vocab_size());

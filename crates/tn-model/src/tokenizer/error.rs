@@ -51,7 +51,7 @@ pub enum TokenizerError {
         /// Rows of the model's embedding.
         model: usize,
     },
-    /// The requested vocabulary cannot hold bytes, tags, digits and the panel.
+    /// The requested vocabulary cannot hold bytes, tags, axes, digits and the panel.
     #[error("a vocabulary of {requested} is too small, this panel needs {needed}")]
     VocabularyTooSmall {
         /// Tokens asked for.

@@ -24,7 +24,7 @@ pub struct TokenizerOptions {
 }
 
 impl TokenizerOptions {
-    /// Returns the default: the panel, bytes, tags and digits, and at most 512 merges, of pairs seen at least twice.
+    /// Returns the default: the panel, bytes, tags, axes and digits, and at most 512 merges, of pairs seen at least twice.
     pub fn new() -> Self {
         Self { vocab_size: None, min_frequency: 2 }
     }
@@ -84,7 +84,9 @@ impl Tokens {
             tokens.insert(byte_level::encode(format!(" {tag}").as_bytes()));
         }
         (0..10).for_each(|digit| tokens.insert(byte_level::encode(format!(" {digit}").as_bytes())));
-        tokens.insert(byte_level::encode(b" -"));
+        for part in [" -", " X:", " Y:"] {
+            tokens.insert(byte_level::encode(part.as_bytes()));
+        }
         for symbol in panel.iter().filter(|symbol| SymbolKind::of(symbol) != SymbolKind::Number) {
             tokens.insert(byte_level::encode(format!(" {symbol}").as_bytes()));
         }
