@@ -18,10 +18,10 @@ const MAX_FITTED_LOG_RANK: f64 = 3.0;
 /// use tn_eval::ExpressionModel;
 /// use tn_sentence::Vocabulary;
 ///
-/// let merfish_brain = ExpressionModel::new(1.22900, -0.50926); // as published
 /// let panel = Vocabulary::new(["AQP4", "GFAP", "GAD1"])?;
-/// let expression = merfish_brain.reconstruct(&["GFAP", "AQP4"], &panel);
-/// assert_eq!(expression, [1.0756975, 1.229, 0.0]);
+/// let line = ExpressionModel::new(1.5, -0.5);
+/// assert_eq!(line.at_rank(9), 1.0); // the tenth gene: a tenfold rank, half a unit of log10 less
+/// assert_eq!(line.reconstruct(&["GFAP"], &panel), [0.0, 1.5, 0.0]);
 /// # Ok::<(), tn_sentence::VocabularyError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct ExpressionModel {
 }
 
 impl ExpressionModel {
+    /// The published fit of the MERFISH mouse brain.
+    pub const MERFISH_BRAIN: Self = Self::new(1.22900, -0.50926);
+
     /// Creates a model from its two numbers.
     #[must_use]
     pub const fn new(intercept: f64, slope: f64) -> Self {

@@ -46,6 +46,14 @@ pub enum PlotError {
         /// The value.
         value: f64,
     },
+    /// A score table lacks a metric.
+    #[error("series {series:?} has no metric {metric:?}")]
+    UnknownMetric {
+        /// The series.
+        series: String,
+        /// The metric asked for.
+        metric: String,
+    },
     /// A series of bars has a value for each group.
     #[error("series {series:?} has {found} values for {expected} groups")]
     LengthMismatch {

@@ -88,7 +88,8 @@ pub enum ResponseError {
 /// let panel = Vocabulary::new(["GFAP", "AQP4", "SPP1"])?;
 /// let mut response = Response::new(&panel);
 /// let measure = ResponseMeasure::Presence { top: 2 };
-/// response.add_rankings(&GeneRanking::parse("AQP4 GFAP SPP1")?, &GeneRanking::parse("GFAP SPP1 AQP4")?, measure);
+/// let (control, perturbed) = (GeneRanking::parse("AQP4 GFAP SPP1")?, GeneRanking::parse("GFAP SPP1 AQP4")?);
+/// response.add_rankings(control.genes(), perturbed.genes(), measure);
 /// let genes = response.genes()?;
 /// assert_eq!(genes[0].log2_fold_change, 0.0); // GFAP: present in both
 /// assert!(genes[1].log2_fold_change < -6.0); // AQP4: gone

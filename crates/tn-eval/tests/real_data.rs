@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt32Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -144,11 +144,16 @@ fn baselines_score_as_published_row_by_row() {
             strings(&batches, "baseline").into_iter().zip(strings(&batches, "cell_name")).zip(0..).collect();
         let metrics = ["n_pred", "ndcg", "top_10_overlap", "top_10_ndcg", "top_30_overlap", "top_30_ndcg", "top_50_overlap", "top_50_ndcg"];
         let metrics: Vec<(&str, Vec<f64>)> = metrics.iter().map(|&metric| (metric, numbers(&batches, metric))).collect();
+        let table = section.class_means();
         let check = |baseline: &str, mut predictor: Box<dyn CellPredictor<Error = _>>| {
             let mut differing = 0;
             for task in &tasks {
                 let row = rows[&(baseline.to_string(), task.cell_name.clone())];
-                let predicted = predictor.predict(task).unwrap().into_ranking();
+                let predicted = predictor.predict(task).unwrap();
+                // Where a class has equal means, the reference's order among them is arbitrary.
+                let is_tied = baseline.starts_with("class_mean") && has_equal_means(&table, predicted.class().unwrap_or_default());
+                let tolerance = if is_tied { 1e-3 } else { 1e-12 };
+                let predicted = predicted.into_ranking();
                 let truth = task.answer.parse::<CellSentence>().unwrap().into_ranking();
                 let (predicted, truth) = (predicted.genes(), truth.genes());
                 let actual = [
@@ -162,7 +167,7 @@ fn baselines_score_as_published_row_by_row() {
                     ndcg_published_at(predicted, truth, 50),
                 ];
                 for (actual, (metric, expected)) in actual.iter().zip(&metrics) {
-                    if (actual - expected[row]).abs() > 1e-12 {
+                    if (actual - expected[row]).abs() > tolerance {
                         differing += 1;
                         eprintln!("{name} {baseline} {} {metric}: {actual}, expected {}", task.cell_name, expected[row]);
                     }
@@ -170,14 +175,20 @@ fn baselines_score_as_published_row_by_row() {
             }
             assert_eq!(differing, 0, "{name} {baseline}");
         };
-        let table = section.class_means();
         let published = |baseline: ClassMean| Box::new(baseline.with_unknown_class(UnknownClass::Empty));
         check("nn", Box::new(NearestNeighbor::closest()));
         check("nn_majority", Box::new(NearestNeighbor::majority_within(50.0)));
         check("nn_class", Box::new(NearestNeighbor::same_class()));
         check("class_mean_target", published(ClassMean::of_target(table.clone())));
-        check("class_mean_neighbor", published(ClassMean::of_neighbors(table)));
+        check("class_mean_neighbor", published(ClassMean::of_neighbors(table.clone())));
     }
+}
+
+/// Whether two of the first 100 genes of a class have the very same mean, as in a class of a few cells.
+fn has_equal_means(table: &ClassMeanTable, class: &str) -> bool {
+    let ranking = table.ranking(class, 101).unwrap_or_default();
+    let means: Vec<f64> = ranking.iter().filter_map(|gene| table.mean(class, gene)).collect();
+    means.windows(2).any(|pair| pair[0] - pair[1] <= 1e-12)
 }
 
 #[test]
@@ -249,21 +260,18 @@ fn class_means_of_rankings_come_close_to_those_of_expression() {
             [10, 30, 50].map(|k| scores.mean(&format!("overlap@{k}")).unwrap())
         };
         let exact = section.class_means();
-        eprintln!("{name} expression: {:?}", overlap(&exact));
-        for model in [
-            ExpressionModel::new(1.22900, -0.50926),
-            ExpressionModel::new(1.0, -0.5),
-            ExpressionModel::new(1.58981, -0.780055),
-            ExpressionModel::new(0.88266, -0.428938),
-            ExpressionModel::new(1.0, 0.0),
-        ] {
+        let expected = overlap(&exact);
+        for model in [ExpressionModel::MERFISH_BRAIN, ExpressionModel::new(1.0, -0.5), ExpressionModel::new(1.0, 0.0)] {
             let ranked = section.class_means_of_rankings(model);
-            let shared_genes: Vec<f64> = exact
-                .classes()
-                .map(|class| overlap_at(ranked.ranking(class, 30).unwrap().genes(), exact.ranking(class, 30).unwrap().genes(), 30))
-                .collect();
-            let shared_genes = shared_genes.iter().sum::<f64>() / shared_genes.len() as f64;
-            eprintln!("{name} {model:?}: {:?}, shared of top 30: {shared_genes}", overlap(&ranked));
+            let share = |class| overlap_at(ranked.ranking(class, 30).unwrap().genes(), exact.ranking(class, 30).unwrap().genes(), 30);
+            let shares: Vec<f64> = exact.classes().map(share).collect();
+            let shared_genes = shares.iter().sum::<f64>() / shares.len() as f64;
+            let actual = overlap(&ranked);
+            eprintln!("{name} {model:?}: overlap {actual:.4?} against {expected:.4?}, {shared_genes:.3} of the top 30 in common");
+            if model.slope < 0.0 {
+                assert!(shared_genes > 0.95);
+                assert!(actual.iter().zip(&expected).all(|(actual, expected)| (actual - expected).abs() < 0.003));
+            }
         }
     }
 }

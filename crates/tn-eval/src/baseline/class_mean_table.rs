@@ -51,9 +51,9 @@ pub enum ClassMeanError {
 ///
 /// let panel = Vocabulary::new(["AQP4", "GFAP", "GAD1"])?;
 /// let mut table = ClassMeanTable::new(panel);
-/// table.add("Astro", &[0, 1], &[1.0, 0.2])?; // AQP4 1.0, GFAP 0.2
-/// table.add("Astro", &[1], &[0.6])?;
-/// assert_eq!(table.mean("astro", "GFAP"), Some(0.4));
+/// table.add("Astro", &[0, 1], &[2.0, 0.25])?; // AQP4 2.0, GFAP 0.25
+/// table.add("Astro", &[1], &[0.75])?;
+/// assert_eq!(table.mean("astro", "GFAP"), Some(0.5));
 /// assert_eq!(table.ranking("astro", 100).unwrap().to_string(), "AQP4 GFAP");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -95,10 +95,17 @@ impl ClassMeanTable {
     /// Adds a cell of which only the ranking is known, each gene with the expression that `model` expects at its rank, at
     /// least 0. Genes outside the panel take up a rank and are otherwise ignored.
     ///
-    /// This is an approximation: it knows neither how strongly a cell expresses its first gene nor which genes are tied. On
-    /// the mouse hypothalamus (13 thousand training cells, 135 genes) the class means that it gives score an overlap@30 of
-    /// REPLACE-ME on held-out cells against REPLACE-ME for the means of expression, and share REPLACE-ME of their top 30
-    /// genes with them. Any falling curve does: the published line of the MERFISH brain is the default of the command line.
+    /// This is an approximation: it knows neither how strongly a cell expresses its first gene nor which genes are tied. It
+    /// is a close one. With rankings of 100 genes and [`ExpressionModel::MERFISH_BRAIN`], class means of two real sections
+    /// score on held-out cells, against those of measured expression:
+    ///
+    /// | | overlap@10 | overlap@30 | overlap@50 | top 30 in common |
+    /// |---|---|---|---|---|
+    /// | mouse hypothalamus, 135 genes | .568 against .569 | .604 against .604 | .585 against .586 | 97% |
+    /// | human lung tumour, 479 genes | .370 against .370 | .356 against .359 | .330 against .330 | 98% |
+    ///
+    /// Lines of other slopes give the same to two digits. Only a flat one, which merely counts in how many cells a gene is
+    /// seen, is off by a digit (.558 for the first number, 93% in common).
     pub fn add_ranking(&mut self, class: &str, ranking: &GeneRanking, model: ExpressionModel) {
         let indices: Vec<Option<usize>> = ranking.iter().map(|gene| self.panel.index_of(gene)).collect();
         self.accumulate(class, || {

@@ -61,7 +61,7 @@ pub fn fold_change_scatter(title: &str, x_name: &str, y_name: &str, genes: &[Fol
     let tooltips: Vec<String> =
         genes.iter().map(|gene| format!("{}: {x_name} {:.2}, {y_name} {:.2}", gene.gene, gene.planted, gene.predicted)).collect();
     let circles = points.iter().zip(&tooltips).map(|(&(x, y), tooltip)| (x, y, Some(tooltip.as_str())));
-    svg.circles(circles, RADIUS, class_color(0));
+    svg.circles(circles, RADIUS, class_color(0), 0.7);
     for (index, label) in place_labels(genes, &points) {
         let style = TextStyle::new(LABEL, Anchor::Start);
         svg.text(label.left + 2.0, label.bottom - 3.0, &genes[index].gene, style);

@@ -15,7 +15,7 @@ const TITLE: f64 = 44.0;
 const PANEL_TITLE: f64 = 26.0;
 const GAP: f64 = 20.0;
 const MAX_PANEL_HEIGHT: f64 = 640.0;
-const CONTEXT: Rgb = [0xE4, 0xE4, 0xE4];
+const CONTEXT: Rgb = [0xE9, 0xE9, 0xE9];
 
 /// One panel of a map: a title and the cells it shows, `T` being a class (`&str`) or a value (`f64`).
 #[derive(Clone, Debug, PartialEq)]
@@ -222,7 +222,7 @@ impl Layout {
         let center = ((self.low.0 + self.high.0) / 2.0, (self.low.1 + self.high.1) / 2.0);
         let circles = cells
             .map(|position| (middle_x + (position.x() - center.0) * self.scale, middle_y - (position.y() - center.1) * self.scale, None));
-        svg.circles(circles, self.radius, color);
+        svg.circles(circles, self.radius, color, 1.0);
     }
 }
 
@@ -230,7 +230,7 @@ fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);

@@ -51,7 +51,7 @@ impl Legend {
         for (x, row, name, color) in &self.entries {
             let middle = top + *row as f64 * ROW + ROW / 2.0;
             match self.swatch {
-                Swatch::Dot => svg.circles(std::iter::once((x + SWATCH / 2.0, middle, None)), SWATCH / 2.0, *color),
+                Swatch::Dot => svg.circles(std::iter::once((x + SWATCH / 2.0, middle, None)), SWATCH / 2.0, *color, 1.0),
                 Swatch::Square => svg.rect(*x, middle - SWATCH / 2.0, SWATCH, SWATCH, *color),
             }
             let style = TextStyle::new(SIZE, Anchor::Start);

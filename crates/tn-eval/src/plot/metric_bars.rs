@@ -5,7 +5,7 @@ use super::legend::{Legend, Swatch};
 use super::palette::class_color;
 use super::svg::{Anchor, GRID, INK, MUTED, Svg, TextStyle};
 use super::{PlotError, WIDTH};
-use crate::score::Estimate;
+use crate::score::{Estimate, ScoreTable};
 
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 20.0;
@@ -26,6 +26,21 @@ impl BarSeries {
     #[must_use]
     pub fn new(name: impl Into<String>, values: Vec<Estimate>) -> Self {
         Self { name: name.into(), values }
+    }
+
+    /// Creates the series of a score table, with a value for each of the named metrics.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`PlotError::UnknownMetric`] for a name that is no metric of the table.
+    pub fn from_scores(name: impl Into<String>, scores: &ScoreTable, metrics: &[&str]) -> Result<Self, PlotError> {
+        let name = name.into();
+        let estimate = |metric: &&str| {
+            let unknown = || PlotError::UnknownMetric { series: name.clone(), metric: metric.to_string() };
+            scores.estimate(metric).ok_or_else(unknown)
+        };
+        let values = metrics.iter().map(estimate).collect::<Result<_, _>>()?;
+        Ok(Self { name, values })
     }
 }
 
@@ -145,6 +160,16 @@ mod tests {
         check(&["a"], &[short], "series \"model\" has 0 values for 1 groups");
         let nan = BarSeries::new("model", vec![Estimate::from_values([f64::NAN])]);
         check(&["a"], &[nan], "a of model is NaN, which has no place on an axis");
+    }
+
+    #[test]
+    fn a_series_of_scores_has_the_metrics_asked_for() {
+        let overlap = Estimate::from_values([0.5]);
+        let metrics = vec![crate::MetricScore { metric: crate::Metric::Overlap(30), estimate: overlap }];
+        let scores = ScoreTable { rows: 1, samples: 1, unreadable: 0, metrics, class_accuracy: None, by_class: vec![] };
+        assert_eq!(BarSeries::from_scores("model", &scores, &["overlap@30"]), Ok(BarSeries::new("model", vec![overlap])));
+        let error = BarSeries::from_scores("model", &scores, &["overlap@5"]).unwrap_err();
+        assert_eq!(error.to_string(), "series \"model\" has no metric \"overlap@5\"");
     }
 
     #[test]

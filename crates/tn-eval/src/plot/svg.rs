@@ -96,9 +96,10 @@ impl Svg {
         ));
     }
 
-    /// Draws circles of one color and radius. A label becomes a tooltip.
-    pub(super) fn circles<'a>(&mut self, circles: impl Iterator<Item = (f64, f64, Option<&'a str>)>, radius: f64, fill: Rgb) {
-        self.push(format_args!("<g fill=\"{}\">", hex(fill)));
+    /// Draws circles of one radius, color and opacity. A label becomes a tooltip.
+    pub(super) fn circles<'a>(&mut self, circles: impl Iterator<Item = (f64, f64, Option<&'a str>)>, radius: f64, fill: Rgb, opacity: f64) {
+        let opacity = if opacity < 1.0 { format!(" fill-opacity=\"{}\"", number(opacity)) } else { String::new() };
+        self.push(format_args!("<g fill=\"{}\"{opacity}>", hex(fill)));
         let radius = number(radius);
         for (x, y, label) in circles {
             let (x, y) = (number(x), number(y));

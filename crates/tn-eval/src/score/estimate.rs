@@ -24,9 +24,9 @@ impl Estimate {
     /// Returns the estimate from independent values. No value gives a mean of NaN; a NaN among them makes all NaN.
     ///
     /// ```
-    /// let estimate = tn_eval::Estimate::from_values([0.2, 0.4, 0.6]);
-    /// assert_eq!(estimate.mean, 0.4);
-    /// assert!((estimate.high.unwrap() - (0.4 + 1.96 * 0.2 / 3_f64.sqrt())).abs() < 1e-4);
+    /// let estimate = tn_eval::Estimate::from_values([0.25, 0.5, 0.75]);
+    /// assert_eq!(estimate.mean, 0.5);
+    /// assert!((estimate.high.unwrap() - (0.5 + 1.96 * 0.25 / 3_f64.sqrt())).abs() < 1e-4);
     /// assert_eq!(tn_eval::Estimate::from_values([0.2]).low, None);
     /// ```
     #[must_use]

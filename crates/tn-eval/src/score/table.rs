@@ -68,17 +68,38 @@ impl ScoreTable {
     /// Names that are no metric of the table are left out.
     #[must_use]
     pub fn class_text(&self, names: &[&str]) -> String {
-        let columns: Vec<usize> =
-            names.iter().filter_map(|name| self.metrics.iter().position(|score| score.metric.to_string() == *name)).collect();
-        let mut header = vec!["class".to_string(), "cells".to_string()];
-        header.extend(columns.iter().map(|&column| self.metrics[column].metric.to_string()));
-        let mut lines = vec![header];
-        for class in &self.by_class {
-            let mut line = vec![class.class.clone(), class.rows.to_string()];
-            line.extend(columns.iter().map(|&column| format!("{:.3}", class.metrics[column].estimate.mean)));
-            lines.push(line);
-        }
-        aligned(&lines)
+        let column = |name: &&str| self.metrics.iter().position(|score| score.metric.to_string() == **name);
+        let columns: Vec<usize> = names.iter().filter_map(column).collect();
+        let titles = columns.iter().map(|&column| self.metrics[column].metric.to_string());
+        let header = ["class", "cells"].into_iter().map(str::to_string).chain(titles).collect();
+        let lines = self.by_class.iter().map(|class| {
+            let means = columns.iter().map(|&column| format!("{:.3}", class.metrics[column].estimate.mean));
+            [class.class.clone(), class.rows.to_string()].into_iter().chain(means).collect()
+        });
+        aligned(&std::iter::once(header).chain(lines).collect::<Vec<_>>())
+    }
+
+    /// Returns an aligned table of several score tables: a line for each, with its number of cells and the means of the
+    /// named metrics, `-` for one that it does not have.
+    ///
+    /// ```
+    /// # let scores = tn_eval::ScoreTable {
+    /// #     rows: 300, samples: 300, unreadable: 0, class_accuracy: None, by_class: vec![],
+    /// #     metrics: vec![tn_eval::MetricScore {
+    /// #         metric: tn_eval::Metric::Overlap(30), estimate: tn_eval::Estimate::from_values([0.5]),
+    /// #     }],
+    /// # };
+    /// let text = tn_eval::ScoreTable::comparison_text(&[("nearest neighbor", &scores)], &["overlap@30"]);
+    /// assert_eq!(text, "                  cells  overlap@30\nnearest neighbor    300       0.500\n");
+    /// ```
+    #[must_use]
+    pub fn comparison_text(tables: &[(&str, &Self)], names: &[&str]) -> String {
+        let header = ["", "cells"].into_iter().chain(names.iter().copied()).map(str::to_string).collect();
+        let lines = tables.iter().map(|(title, table)| {
+            let means = names.iter().map(|name| table.mean(name).map_or_else(|| "-".to_string(), |mean| format!("{mean:.3}")));
+            [title.to_string(), table.rows.to_string()].into_iter().chain(means).collect()
+        });
+        aligned(&std::iter::once(header).chain(lines).collect::<Vec<_>>())
     }
 }
 
