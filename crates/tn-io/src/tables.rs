@@ -1,0 +1,311 @@
+//! Tables of records: Parquet, or CSV and TSV by extension.
+
+mod cells;
+mod column;
+mod delimited;
+mod error;
+mod generated;
+mod parquet_file;
+mod sentences;
+mod tasks;
+mod truth;
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+pub use self::column::{ColumnSpec, RowReader, RowWriter};
+pub use self::error::{InvalidValue, TableError};
+pub use self::truth::TruthRecord;
+
+use self::column::Batch;
+use self::delimited::{DelimitedReader, DelimitedWriter};
+use self::parquet_file::{ParquetReader, ParquetWriter};
+use crate::ColumnKind;
+
+/// Rows that are held at once.
+const BATCH_ROWS: usize = 2_048;
+
+/// A type of rows that tables can hold.
+///
+/// Implemented for the records of `tn-sentence` with the columns of the command line's contract, and for
+/// [`TruthRecord`].
+pub trait TableRecord: Sized {
+    /// Returns the columns of such a table.
+    fn columns() -> Vec<ColumnSpec>;
+
+    /// Returns whether other columns belong to the rows too, as text.
+    fn keeps_other_columns() -> bool {
+        false
+    }
+
+    /// Writes the values of a row.
+    fn write(&self, row: &mut RowWriter<'_>);
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the row and the column if a value is missing or invalid.
+    fn read(row: &RowReader<'_>) -> Result<Self, TableError>;
+}
+
+/// The format of a table, by the extension of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableFormat {
+    /// `.parquet` or `.pq`.
+    Parquet,
+    /// `.csv`.
+    Csv,
+    /// `.tsv` or `.txt`.
+    Tsv,
+}
+
+impl TableFormat {
+    /// Returns the format of a path.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for any other extension.
+    pub fn of_path(path: &Path) -> Result<Self, TableError> {
+        let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+        match extension.as_str() {
+            "parquet" | "pq" => Ok(Self::Parquet),
+            "csv" => Ok(Self::Csv),
+            "tsv" | "txt" => Ok(Self::Tsv),
+            _ => Err(TableError::UnknownFormat { path: path.to_owned(), extension }),
+        }
+    }
+}
+
+/// Reads a table row by row, in batches, never as a whole.
+///
+/// Text may be stored as any kind of Arrow string, also as a dictionary, or as numbers; numbers of any width are
+/// accepted; a list of text may be a list or, as in CSV files, text that looks like one. Columns the records do not know
+/// are ignored, but those of cells become their metadata.
+///
+/// # Examples
+///
+/// ```no_run
+/// use tn_io::TableReader;
+/// use tn_sentence::CellRecord;
+///
+/// for cell in TableReader::<CellRecord>::open("cells.parquet")? {
+///     let cell = cell?;
+///     println!("{}: {}", cell.cell_name, cell.ranking.top(5));
+/// }
+/// # Ok::<(), tn_io::TableError>(())
+/// ```
+#[derive(Debug)]
+pub struct TableReader<R> {
+    path: PathBuf,
+    source: Source,
+    batch: Batch,
+    next: usize,
+    rows_before: usize,
+    finished: bool,
+    record: PhantomData<fn() -> R>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Parquet(Box<ParquetReader>),
+    Delimited(Box<DelimitedReader>),
+}
+
+impl<R: TableRecord> TableReader<R> {
+    /// Opens a table.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be opened, is damaged, lacks a column or has a column of the wrong type.
+    pub fn open<P: AsRef<Path>>(path: P) -> Result<Self, TableError> {
+        let path = path.as_ref();
+        let (specs, others) = (R::columns(), R::keeps_other_columns());
+        let source = match TableFormat::of_path(path)? {
+            TableFormat::Parquet => Source::Parquet(Box::new(ParquetReader::open(path, &specs, others)?)),
+            TableFormat::Csv => Source::Delimited(Box::new(DelimitedReader::open(path, b',', &specs, others)?)),
+            TableFormat::Tsv => Source::Delimited(Box::new(DelimitedReader::open(path, b'\t', &specs, others)?)),
+        };
+        Ok(Self { path: path.to_owned(), source, batch: Batch::default(), next: 0, rows_before: 0, finished: false, record: PhantomData })
+    }
+
+    /// Returns the key-value metadata of the file (none in CSV and TSV files).
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        match &self.source {
+            Source::Parquet(reader) => reader.metadata(),
+            Source::Delimited(_) => BTreeMap::new(),
+        }
+    }
+
+    /// Reads all rows.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first error of a row.
+    pub fn read_all(self) -> Result<Vec<R>, TableError> {
+        self.collect()
+    }
+
+    fn next_record(&mut self) -> Result<Option<R>, TableError> {
+        while self.next == self.batch.rows {
+            self.rows_before += self.batch.rows;
+            self.next = 0;
+            let batch = match &mut self.source {
+                Source::Parquet(reader) => reader.next_batch()?,
+                Source::Delimited(reader) => reader.next_batch(BATCH_ROWS)?,
+            };
+            match batch {
+                Some(batch) => self.batch = batch,
+                None => return Ok(None),
+            }
+        }
+        let row = RowReader { path: &self.path, batch: &self.batch, index: self.next, number: self.rows_before + self.next };
+        self.next += 1;
+        R::read(&row).map(Some)
+    }
+}
+
+impl<R: TableRecord> Iterator for TableReader<R> {
+    type Item = Result<R, TableError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let record = self.next_record().transpose();
+        self.finished = !matches!(record, Some(Ok(_)));
+        record
+    }
+}
+
+/// Writes a table row by row.
+///
+/// The file appears when [`TableWriter::finish`] returns; before that, and if the writer is dropped, there is none.
+///
+/// # Examples
+///
+/// ```
+/// use tn_io::{TableReader, TableWriter};
+/// use tn_sentence::{CellRecord, GeneRanking, Metadata, Position};
+///
+/// let cell = CellRecord {
+///     cell_name: "cell_1".to_owned(),
+///     ranking: GeneRanking::parse("GFAP AQP4")?,
+///     position: Position::new(12.5, 80.0)?,
+///     section: "section_01".to_owned(),
+///     metadata: Metadata::from_pairs([("class", "Astro")])?,
+/// };
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("cells.parquet");
+/// let mut writer = TableWriter::create_with_columns(&path, &["class"])?;
+/// writer.write(&cell)?;
+/// writer.finish()?;
+///
+/// assert_eq!(TableReader::<CellRecord>::open(&path)?.read_all()?, [cell]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct TableWriter<R> {
+    sink: Sink,
+    batch: Batch,
+    record: PhantomData<fn(R)>,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Parquet(Box<ParquetWriter>),
+    Delimited(Box<DelimitedWriter>),
+}
+
+impl<R: TableRecord> TableWriter<R> {
+    /// Starts a table.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the extension is unknown or the folder cannot be written.
+    pub fn create<P: AsRef<Path>>(path: P) -> Result<Self, TableError> {
+        Self::create_with_columns(path, &[] as &[&str])
+    }
+
+    /// Starts a table with more columns of text: metadata keys of cells.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the extension is unknown or the folder cannot be written, or if a column occurs twice.
+    pub fn create_with_columns<P: AsRef<Path>>(path: P, columns: &[impl AsRef<str>]) -> Result<Self, TableError> {
+        let path = path.as_ref();
+        let mut specs = R::columns();
+        for column in columns {
+            let column = column.as_ref();
+            if specs.iter().any(|spec| spec.name == column) {
+                return Err(TableError::RepeatedColumn { path: path.to_owned(), column: column.to_owned() });
+            }
+            specs.push(ColumnSpec::optional(column, ColumnKind::Text));
+        }
+        let sink = match TableFormat::of_path(path)? {
+            TableFormat::Parquet => Sink::Parquet(Box::new(ParquetWriter::create(path, &specs)?)),
+            TableFormat::Csv => Sink::Delimited(Box::new(DelimitedWriter::create(path, b',', &specs)?)),
+            TableFormat::Tsv => Sink::Delimited(Box::new(DelimitedWriter::create(path, b'\t', &specs)?)),
+        };
+        Ok(Self { sink, batch: Batch::empty(&specs), record: PhantomData })
+    }
+
+    /// Stores a text in the file's key-value metadata. CSV and TSV files have none: there it is dropped.
+    #[must_use]
+    pub fn with_metadata(mut self, key: &str, value: &str) -> Self {
+        if let Sink::Parquet(writer) = &mut self.sink {
+            writer.add_metadata(key, value);
+        }
+        self
+    }
+
+    /// Writes a row.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if writing fails.
+    pub fn write(&mut self, record: &R) -> Result<(), TableError> {
+        record.write(&mut RowWriter { batch: &mut self.batch });
+        self.batch.end_row();
+        if self.batch.rows == BATCH_ROWS { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes many rows.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if writing fails.
+    pub fn write_all<'r, I>(&mut self, records: I) -> Result<(), TableError>
+    where
+        I: IntoIterator<Item = &'r R>,
+        R: 'r,
+    {
+        records.into_iter().try_for_each(|record| self.write(record))
+    }
+
+    /// Completes the file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if writing fails; then there is no file.
+    pub fn finish(mut self) -> Result<(), TableError> {
+        self.flush()?;
+        match self.sink {
+            Sink::Parquet(writer) => writer.finish(),
+            Sink::Delimited(writer) => writer.finish(),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), TableError> {
+        if self.batch.rows == 0 {
+            return Ok(());
+        }
+        match &mut self.sink {
+            Sink::Parquet(writer) => writer.write(&self.batch)?,
+            Sink::Delimited(writer) => writer.write(&self.batch)?,
+        }
+        self.batch.clear();
+        Ok(())
+    }
+}

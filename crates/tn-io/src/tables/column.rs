@@ -1,0 +1,327 @@
+//! A batch of rows by columns, and single rows of it.
+
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::{InvalidValue, TableError};
+use crate::ColumnKind;
+
+/// Characters of an invalid value that a message shows.
+const SHOWN_CHARACTERS: usize = 80;
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnSpec {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: ColumnKind,
+    /// Whether a table without it is refused.
+    pub is_required: bool,
+}
+
+impl ColumnSpec {
+    /// Describes a column that every table has.
+    pub fn required(name: &str, kind: ColumnKind) -> Self {
+        Self { name: name.to_owned(), kind, is_required: true }
+    }
+
+    /// Describes a column that a table to be read may lack.
+    pub fn optional(name: &str, kind: ColumnKind) -> Self {
+        Self { name: name.to_owned(), kind, is_required: false }
+    }
+}
+
+/// The values of one column of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Values {
+    Text(Vec<Option<String>>),
+    Number(Vec<Option<f64>>),
+    Integer(Vec<Option<i64>>),
+    Flag(Vec<Option<bool>>),
+    List(Vec<Option<Vec<String>>>),
+}
+
+impl Values {
+    pub(super) fn empty(kind: ColumnKind) -> Self {
+        match kind {
+            ColumnKind::Number => Self::Number(Vec::new()),
+            ColumnKind::Integer => Self::Integer(Vec::new()),
+            ColumnKind::Flag => Self::Flag(Vec::new()),
+            ColumnKind::List => Self::List(Vec::new()),
+            ColumnKind::Text | ColumnKind::Category | ColumnKind::Other => Self::Text(Vec::new()),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Text(values) => values.len(),
+            Self::Number(values) => values.len(),
+            Self::Integer(values) => values.len(),
+            Self::Flag(values) => values.len(),
+            Self::List(values) => values.len(),
+        }
+    }
+
+    fn push_missing(&mut self) {
+        match self {
+            Self::Text(values) => values.push(None),
+            Self::Number(values) => values.push(None),
+            Self::Integer(values) => values.push(None),
+            Self::Flag(values) => values.push(None),
+            Self::List(values) => values.push(None),
+        }
+    }
+
+    fn clear(&mut self) {
+        match self {
+            Self::Text(values) => values.clear(),
+            Self::Number(values) => values.clear(),
+            Self::Integer(values) => values.clear(),
+            Self::Flag(values) => values.clear(),
+            Self::List(values) => values.clear(),
+        }
+    }
+}
+
+/// Rows by columns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Batch {
+    pub(super) columns: Vec<(String, Values)>,
+    pub(super) rows: usize,
+}
+
+impl Batch {
+    pub(super) fn empty(specs: &[ColumnSpec]) -> Self {
+        Self { columns: specs.iter().map(|spec| (spec.name.clone(), Values::empty(spec.kind))).collect(), rows: 0 }
+    }
+
+    /// Ends a row that was written: columns without a value get a missing one.
+    pub(super) fn end_row(&mut self) {
+        self.rows += 1;
+        for (_, values) in &mut self.columns {
+            if values.len() < self.rows {
+                values.push_missing();
+            }
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.columns.iter_mut().for_each(|(_, values)| values.clear());
+        self.rows = 0;
+    }
+
+    fn column(&self, name: &str) -> Option<&Values> {
+        self.columns.iter().find(|(other, _)| other == name).map(|(_, values)| values)
+    }
+}
+
+/// A row that is being written. Values go to columns by name; a column that the table does not have is left out.
+#[derive(Debug)]
+pub struct RowWriter<'b> {
+    pub(super) batch: &'b mut Batch,
+}
+
+impl RowWriter<'_> {
+    /// Returns the names of the columns of the table.
+    pub fn columns(&self) -> Vec<String> {
+        self.batch.columns.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Writes a text.
+    pub fn text(&mut self, column: &str, value: &str) {
+        if let Some(Values::Text(values)) = self.values(column) {
+            values.push(Some(value.to_owned()));
+        }
+    }
+
+    /// Writes a number.
+    pub fn number(&mut self, column: &str, value: f64) {
+        if let Some(Values::Number(values)) = self.values(column) {
+            values.push(Some(value));
+        }
+    }
+
+    /// Writes a whole number.
+    pub fn integer(&mut self, column: &str, value: u32) {
+        if let Some(Values::Integer(values)) = self.values(column) {
+            values.push(Some(i64::from(value)));
+        }
+    }
+
+    /// Writes true or false.
+    pub fn flag(&mut self, column: &str, value: bool) {
+        if let Some(Values::Flag(values)) = self.values(column) {
+            values.push(Some(value));
+        }
+    }
+
+    /// Writes a list of texts.
+    pub fn list(&mut self, column: &str, value: &[String]) {
+        if let Some(Values::List(values)) = self.values(column) {
+            values.push(Some(value.to_vec()));
+        }
+    }
+
+    fn values(&mut self, column: &str) -> Option<&mut Values> {
+        self.batch.columns.iter_mut().find(|(other, _)| other == column).map(|(_, values)| values)
+    }
+}
+
+/// A row that was read.
+#[derive(Debug)]
+pub struct RowReader<'b> {
+    pub(super) path: &'b Path,
+    pub(super) batch: &'b Batch,
+    pub(super) index: usize,
+    pub(super) number: usize,
+}
+
+impl<'b> RowReader<'b> {
+    /// Returns the names of the columns of the table.
+    pub fn columns(&self) -> impl Iterator<Item = &'b str> + use<'b> {
+        self.batch.columns.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Returns a text, or nothing if it or its column is missing.
+    pub fn optional_text(&self, column: &str) -> Option<&'b str> {
+        match self.batch.column(column)? {
+            Values::Text(values) => values[self.index].as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Returns a text.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is missing.
+    pub fn text(&self, column: &str) -> Result<&'b str, TableError> {
+        self.optional_text(column).ok_or_else(|| self.missing(column))
+    }
+
+    /// Returns a number, or nothing if it or its column is missing.
+    pub fn optional_number(&self, column: &str) -> Option<f64> {
+        match self.batch.column(column)? {
+            Values::Number(values) => values[self.index],
+            _ => None,
+        }
+    }
+
+    /// Returns a number.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is missing.
+    pub fn number(&self, column: &str) -> Result<f64, TableError> {
+        self.optional_number(column).ok_or_else(|| self.missing(column))
+    }
+
+    /// Returns a whole number that is not negative, or nothing if it or its column is missing.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is negative or too large.
+    pub fn optional_integer(&self, column: &str) -> Result<Option<u32>, TableError> {
+        match self.batch.column(column) {
+            Some(Values::Integer(values)) => values[self.index]
+                .map(|value| u32::try_from(value).map_err(|source| self.invalid(column, &value.to_string(), source)))
+                .transpose(),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns a whole number that is not negative.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is missing, negative or too large.
+    pub fn integer(&self, column: &str) -> Result<u32, TableError> {
+        self.optional_integer(column)?.ok_or_else(|| self.missing(column))
+    }
+
+    /// Returns true or false.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it is missing.
+    pub fn flag(&self, column: &str) -> Result<bool, TableError> {
+        match self.batch.column(column) {
+            Some(Values::Flag(values)) => values[self.index],
+            _ => None,
+        }
+        .ok_or_else(|| self.missing(column))
+    }
+
+    /// Returns a list of texts; nothing is an empty list.
+    pub fn list(&self, column: &str) -> Vec<String> {
+        match self.batch.column(column) {
+            Some(Values::List(values)) => values[self.index].clone().unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Makes an error of a value that cannot be used.
+    pub fn invalid<E: Into<InvalidValue>>(&self, column: &str, found: &str, source: E) -> TableError {
+        let mut shown: String = found.chars().take(SHOWN_CHARACTERS).collect();
+        if shown.len() < found.len() {
+            shown.push('…');
+        }
+        TableError::InvalidValue {
+            path: self.path.to_owned(),
+            row: self.number,
+            column: column.to_owned(),
+            found: shown,
+            source: source.into(),
+        }
+    }
+
+    /// Makes an error of a value that is missing.
+    pub fn missing(&self, column: &str) -> TableError {
+        TableError::MissingValue { path: self.path.to_owned(), row: self.number, column: column.to_owned() }
+    }
+}
+
+/// Text that should be a list, a number or a truth value and is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("expected {expected}")]
+pub(super) struct UnexpectedText {
+    pub(super) expected: &'static str,
+}
+
+/// Reads a list that is stored as text: a JSON array, or the way Python prints a list.
+pub(super) fn parse_list(text: &str) -> Result<Vec<String>, UnexpectedText> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Ok(list) = serde_json::from_str(text) {
+        return Ok(list);
+    }
+    let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let inner = inner.ok_or(UnexpectedText { expected: "a list such as [\"a\", \"b\"]" })?.trim();
+    if inner.is_empty() {
+        return Ok(Vec::new());
+    }
+    let unquoted = |item: &str| item.trim().trim_matches(|c| c == '\'' || c == '"').to_owned();
+    Ok(inner.split(',').map(unquoted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &[&str]) {
+        assert_eq!(parse_list(text).unwrap(), expected, "{text}");
+    }
+
+    #[test]
+    fn lists_are_read_from_json_and_from_python() {
+        check(r#"["a, b", "c"]"#, &["a, b", "c"]);
+        check("['a', 'b']", &["a", "b"]);
+        check("[]", &[]);
+        check(" ", &[]);
+        assert!(parse_list("a b").is_err());
+    }
+}
