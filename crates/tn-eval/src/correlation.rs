@@ -116,7 +116,7 @@ fn validate(x: &[f64], y: &[f64]) -> Result<(), CorrelationError> {
 }
 
 fn product_moment(x: &[f64], y: &[f64]) -> Result<Correlation, CorrelationError> {
-    let (Some(x), Some(y)) = (standardised(x), standardised(y)) else {
+    let (Some(x), Some(y)) = (standardized(x), standardized(y)) else {
         return Err(CorrelationError::Constant);
     };
     let coefficient = (dot(&x, &y) / (dot(&x, &x) * dot(&y, &y)).sqrt()).clamp(-1.0, 1.0);
@@ -124,7 +124,7 @@ fn product_moment(x: &[f64], y: &[f64]) -> Result<Correlation, CorrelationError>
 }
 
 /// The distances from the mean in units of the largest, so that no square over- or underflows; `None` for equal values.
-fn standardised(values: &[f64]) -> Option<Vec<f64>> {
+fn standardized(values: &[f64]) -> Option<Vec<f64>> {
     if values.iter().all(|&value| value == values[0]) {
         return None;
     }

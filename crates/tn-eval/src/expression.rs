@@ -11,7 +11,7 @@ const MAX_FITTED_LOG_RANK: f64 = 3.0;
 
 /// Expression as a function of rank: `expression = intercept + slope * log10(1 + rank)`, rank 0 being the highest gene.
 ///
-/// Expression is on the scale of the cells that the line was fitted to, `log10(1 + normalised count)` throughout this
+/// Expression is on the scale of the cells that the line was fitted to, `log10(1 + normalized count)` throughout this
 /// workspace. The slope is negative for any real tissue.
 ///
 /// ```

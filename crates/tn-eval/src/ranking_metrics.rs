@@ -60,7 +60,7 @@ pub fn recall_at<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &[T], k: 
     ratio(predicted.intersection(&truth).count(), truth.len())
 }
 
-/// Returns the normalised discounted cumulative gain of the top `k`, in its standard definition.
+/// Returns the normalized discounted cumulative gain of the top `k`, in its standard definition.
 ///
 /// `DCG = Σ rel(i) / log2(i + 2)` over positions `i = 0, 1, …` of the predicted top `k`; the ideal has every one of the
 /// `min(k, truth)` true genes in front. A gene that occurs twice in the prediction is relevant at its first occurrence
@@ -87,7 +87,7 @@ pub fn ndcg_at<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &[T], k: us
         .filter(|(_, gene)| truth.contains(gene) && seen.insert(*gene))
         .map(|(position, _)| discount(position))
         .sum();
-    normalised(gain, truth.len())
+    normalized(gain, truth.len())
 }
 
 /// Returns [`ndcg_at`] over the full lists.
@@ -106,7 +106,7 @@ pub fn ndcg_published_at<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &
     let truth = distinct(first(truth, k));
     let hits: Vec<usize> =
         first(predicted, k).iter().enumerate().filter(|(_, gene)| truth.contains(gene.as_ref())).map(|(position, _)| position).collect();
-    normalised(hits.iter().map(|&position| discount(position)).sum(), hits.len())
+    normalized(hits.iter().map(|&position| discount(position)).sum(), hits.len())
 }
 
 /// Returns [`ndcg_published_at`] over the full lists.
@@ -132,7 +132,7 @@ fn discount(position: usize) -> f64 {
 }
 
 /// The gain divided by that of `hits` hits in the first positions.
-fn normalised(gain: f64, hits: usize) -> f64 {
+fn normalized(gain: f64, hits: usize) -> f64 {
     if hits == 0 { 0.0 } else { gain / (0..hits).map(discount).sum::<f64>() }
 }
 

@@ -3,8 +3,8 @@
 /// An sRGB color as red, green and blue.
 pub type Rgb = [u8; 3];
 
-/// Fifteen colors for classes: the eight of Okabe and Ito (without black, which text uses, and with a grey instead),
-/// then seven of Tol's muted and bright schemes that differ from them in lightness.
+/// Fifteen colors for classes: seven of the eight of Okabe and Ito (black is left to text), a grey, and seven that differ from
+/// them in lightness, several of them from Tol's muted scheme.
 ///
 /// Okabe and Ito, "Color Universal Design" (2008); Tol, "Colour Schemes", SRON technical note (2021).
 pub const CLASSES: [Rgb; 15] = [

@@ -8,7 +8,7 @@ const Z_95: f64 = 1.959_963_984_540_054;
 /// The mean of some values with its 95% interval.
 ///
 /// The interval is `mean ± 1.96 s / √n` with the sample standard deviation `s` (divisor `n - 1`): the normal approximation,
-/// which is good from some thirty values on. It is not clipped to the range of the metric. Serialised as
+/// which is good from some thirty values on. It is not clipped to the range of the metric. Serialized as
 /// `{"mean": …, "low": …, "high": …}`, `null` for an end that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {

@@ -29,7 +29,7 @@ pub struct ClassScore {
 
 /// The scores of one table of generated cells.
 ///
-/// Serialised, the metrics are keys beside the counts, as scripts expect them:
+/// Serialized, the metrics are keys beside the counts, as scripts expect them:
 /// `{"rows": 300, "samples": 300, "unreadable": 0, "overlap@10": {"mean": …, "low": …, "high": …}, …,
 /// "class_accuracy": {…}, "by_class": {"Astrocyte": {"rows": 20, "overlap@10": {…}}}}`.
 ///
