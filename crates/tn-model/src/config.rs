@@ -54,6 +54,12 @@ pub struct Qwen3Config {
     pub eos_token_ids: Vec<u32>,
 }
 
+/// Largest width of the residual stream, feed-forward layer or vocabulary: with these limits the number of parameters fits
+/// into 64 bits.
+const LARGEST_SIZE: usize = 1 << 24;
+/// Largest number of layers or heads, and largest width of a head.
+const LARGEST_COUNT: usize = 1 << 12;
+
 impl Qwen3Config {
     /// Returns the shape that is trained from scratch on a CPU: 4 layers of width 128, 4 query and 2 key heads of 32, a
     /// feed-forward width of 384 and a tied head. Token 0 ends a text, as in the tokenizers trained here.
@@ -108,20 +114,20 @@ impl Qwen3Config {
     ///
     /// # Errors
     ///
-    /// When a size is zero, the key heads do not divide the query heads, the head width is odd, the norm constant or the
+    /// When a size is zero or beyond any model, the key heads do not divide the query heads, the head width is odd, the norm constant or the
     /// rotary base is not a positive number, or a special token lies outside the vocabulary.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        for (field, value) in [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", self.num_attention_heads),
-            ("num_key_value_heads", self.num_key_value_heads),
-            ("head_dim", self.head_dim),
+        for (field, value, limit) in [
+            ("vocab_size", self.vocab_size, LARGEST_SIZE),
+            ("hidden_size", self.hidden_size, LARGEST_SIZE),
+            ("intermediate_size", self.intermediate_size, LARGEST_SIZE),
+            ("num_hidden_layers", self.num_hidden_layers, LARGEST_COUNT),
+            ("num_attention_heads", self.num_attention_heads, LARGEST_COUNT),
+            ("num_key_value_heads", self.num_key_value_heads, LARGEST_COUNT),
+            ("head_dim", self.head_dim, LARGEST_COUNT),
         ] {
-            if value == 0 {
-                return Err(ConfigError::Zero { field });
+            if value == 0 || value > limit {
+                return Err(ConfigError::Size { field, value, limit });
             }
         }
         if !self.num_attention_heads.is_multiple_of(self.num_key_value_heads) {
@@ -181,11 +187,15 @@ pub enum ConfigError {
     /// The base of the rotary embedding is given nowhere.
     #[error("neither rope_theta nor rope_parameters.rope_theta is given")]
     MissingRopeTheta,
-    /// A size is zero.
-    #[error("{field} is 0")]
-    Zero {
+    /// A size is zero, or so large that products of sizes could overflow.
+    #[error("{field} is {value}, expected 1 to {limit}")]
+    Size {
         /// The key.
         field: &'static str,
+        /// Its value.
+        value: usize,
+        /// The largest value accepted.
+        limit: usize,
     },
     /// The query heads cannot be grouped by key heads.
     #[error("{query_heads} query heads cannot share {key_heads} key heads evenly")]
@@ -236,7 +246,8 @@ mod tests {
 
     #[test]
     fn sizes_that_do_not_fit_are_refused() {
-        check(|c| c.num_hidden_layers = 0, "num_hidden_layers is 0");
+        check(|c| c.num_hidden_layers = 0, "num_hidden_layers is 0, expected 1 to 4096");
+        check(|c| c.hidden_size = usize::MAX, "hidden_size is 18446744073709551615, expected 1 to 16777216");
         check(|c| c.num_key_value_heads = 3, "4 query heads cannot share 3 key heads evenly");
         check(|c| c.head_dim = 31, "head_dim is 31, expected an even number");
         check(|c| c.rms_norm_eps = 0.0, "rms_norm_eps is 0, expected a positive number");

@@ -89,7 +89,7 @@ impl SentenceTokenizer {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
         let json = std::fs::read_to_string(path).map_err(|source| TokenizerError::Read { path: path.to_owned(), source })?;
-        Self::from_json(&json)
+        Self::from_json(&json).map_err(|source| TokenizerError::File { path: path.to_owned(), source: Box::new(source) })
     }
 
     /// Parses the text of a `tokenizer.json`.

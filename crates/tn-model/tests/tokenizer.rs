@@ -126,6 +126,10 @@ fn a_saved_tokenizer_is_loaded_unchanged() {
     let missing = folder.path().join("missing");
     assert!(matches!(tokenizer.save(&missing), Err(TokenizerError::Write { .. })));
     assert!(matches!(SentenceTokenizer::load(&missing), Err(TokenizerError::Read { .. })));
+
+    std::fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
+    let error = SentenceTokenizer::load(folder.path()).unwrap_err();
+    assert_eq!(error.to_string(), format!("unusable tokenizer {}/tokenizer.json", folder.path().display()));
 }
 
 #[test]

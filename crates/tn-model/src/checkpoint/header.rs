@@ -51,10 +51,11 @@ pub(super) fn parse(file: &[u8]) -> Result<Vec<TensorEntry>, HeaderError> {
     let mut end = 0;
     for (name, raw) in keys {
         let entry = check(name, raw, end, data_start)?;
+        // Cannot overflow: the last byte's offset is a u64 itself.
         end += entry.length as u64;
         entries.push(entry);
     }
-    let expected = data_start as u64 + end;
+    let expected = end.saturating_add(data_start as u64);
     if expected != found {
         return Err(HeaderError::FileLength { expected, found });
     }
@@ -92,7 +93,7 @@ fn check(name: String, raw: RawEntry, expected: u64, data_start: usize) -> Resul
         return Err(HeaderError::Offset { name, start, expected });
     }
     let shape = raw.shape.iter().map(|&side| side as usize).collect();
-    Ok(TensorEntry { name, weight_type, shape, start: data_start + start as usize, length: needed as usize })
+    Ok(TensorEntry { name, weight_type, shape, start: data_start.saturating_add(start as usize), length: needed as usize })
 }
 
 fn first_duplicate(keys: &[(String, RawEntry)]) -> Option<String> {
@@ -189,6 +190,12 @@ mod tests {
             "a has bytes 0..8, its shape and data type need 18446744073709551615",
         );
         check_error(&one(r#"{"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}"#), "a starts at byte 4, expected 0");
+    }
+
+    #[test]
+    fn offsets_at_the_end_of_the_number_range_are_refused() {
+        let json = format!(r#"{{"a": {{"dtype": "BF16", "shape": [{}], "data_offsets": [0, {}]}}}}"#, u64::MAX / 2, u64::MAX - 1);
+        check_error(&file(&json, 8), &format!("header and tensors need {} bytes, the file has {}", u64::MAX, 16 + json.len()));
     }
 
     #[test]

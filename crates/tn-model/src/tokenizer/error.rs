@@ -23,6 +23,14 @@ pub enum TokenizerError {
         /// What went wrong.
         source: io::Error,
     },
+    /// The file was read, but its tokenizer was refused.
+    #[error("unusable tokenizer {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<TokenizerError>,
+    },
     /// The text is not a `tokenizer.json`.
     #[error("not a tokenizer")]
     Malformed {
