@@ -1,18 +1,22 @@
 //! Tasks: a place, its neighbors, and the cell that was observed there.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use rayon::prelude::*;
 use thiserror::Error;
 use tn_sentence::{CellRecord, CellSentence, CoordinateFormat, SpatialSentence, TaskRecord, request_seed};
 
-use crate::{KdTree, Neighbor, NeighborIndex, Section};
+use crate::{KdTree, NeighborIndex, Section};
 
 /// Which cells become targets, and what their prompts show.
 ///
 /// | Option | Default |
 /// |---|---|
-/// | targets | every cell |
+/// | targets | every cell, of any split and class |
 /// | neighbors | the 100 nearest, however far |
 /// | neighbors of the target's class | kept |
 /// | genes of each neighbor, and of the answer | the 100 highest |
@@ -21,6 +25,7 @@ use crate::{KdTree, Neighbor, NeighborIndex, Section};
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskOptions {
     split: Option<String>,
+    class: Option<String>,
     neighbors: usize,
     radius: f64,
     same_class: SameClass,
@@ -45,6 +50,7 @@ impl Default for TaskOptions {
     fn default() -> Self {
         Self {
             split: None,
+            class: None,
             neighbors: 100,
             radius: f64::INFINITY,
             same_class: SameClass::Keep,
@@ -61,6 +67,12 @@ impl TaskOptions {
     /// Takes only cells of this split as targets, such as `test`. Their neighbors may be of any split.
     pub fn with_split(mut self, split: impl Into<String>) -> Self {
         self.split = Some(split.into());
+        self
+    }
+
+    /// Takes only cells of this class as targets.
+    pub fn with_class(mut self, class: impl Into<String>) -> Self {
+        self.class = Some(class.into());
         self
     }
 
@@ -191,7 +203,8 @@ impl<'a> Tasks<'a> {
     ///
     /// Panics when the range does not lie within `0..len()`.
     pub fn build(&self, range: Range<usize>) -> Vec<TaskRecord> {
-        self.targets[range].par_iter().map(|&row| self.build_task(row)).collect()
+        assert!(range.end <= self.len(), "tasks {range:?} are outside the {} tasks", self.len());
+        range.into_par_iter().map(|task| self.write(task, &self.neighbors(task))).collect()
     }
 
     /// Builds all tasks, `size` at a time.
@@ -200,15 +213,41 @@ impl<'a> Tasks<'a> {
         (0..self.len()).step_by(size).map(move |start| self.build(start..(start + size).min(self.len())))
     }
 
-    fn build_task(&self, row: usize) -> TaskRecord {
-        let target = &self.cells[row];
-        let (number, own_index) = self.places[row];
-        let (section, tree) = &self.sections[number];
-        let neighbors = self.neighbors_of(target, own_index, section, tree);
-        let neighbors: Vec<&CellRecord> = neighbors.iter().rev().map(|neighbor| section.cell(neighbor.index)).collect();
+    /// Returns the target of a task.
+    ///
+    /// # Panics
+    ///
+    /// Panics when `task` is not less than [`Tasks::len`].
+    pub fn target(&self, task: usize) -> &'a CellRecord {
+        &self.cells[self.targets[task]]
+    }
 
+    /// Returns the neighbors that a task shows, far to near.
+    ///
+    /// # Panics
+    ///
+    /// Panics when `task` is not less than [`Tasks::len`].
+    pub fn neighbors(&self, task: usize) -> Vec<&'a CellRecord> {
+        let target = self.target(task);
+        let (number, own_index) = self.places[self.targets[task]];
+        let (section, tree) = &self.sections[number];
+        let keeps_all = self.options.same_class == SameClass::Keep;
+        let keep = |index: usize| index != own_index && (keeps_all || section.cell(index).class() != target.class());
+        let mut neighbors = tree.k_nearest_where(&target.position, self.options.neighbors, &keep);
+        neighbors.retain(|neighbor| neighbor.distance <= self.options.radius);
+        neighbors.into_iter().rev().map(|neighbor| section.cell(neighbor.index)).collect()
+    }
+
+    /// Writes a task with the given neighbors, in the given order, instead of its own.
+    ///
+    /// # Panics
+    ///
+    /// Panics when `task` is not less than [`Tasks::len`].
+    pub fn write<C: Borrow<CellRecord>>(&self, task: usize, neighbors: &[C]) -> TaskRecord {
+        let target = self.target(task);
         let keys = &self.options.meta_keys;
-        let prompt: SpatialSentence = neighbors.iter().map(|cell| cell.cell_sentence(keys, self.options.truncate)).collect();
+        let neighbors = neighbors.iter().map(C::borrow);
+        let prompt: SpatialSentence = neighbors.clone().map(|cell| cell.cell_sentence(keys, self.options.truncate)).collect();
         let answer: CellSentence = target.cell_sentence(keys, self.options.answer_genes.unwrap_or(self.options.truncate));
         TaskRecord {
             cell_name: target.cell_name.clone(),
@@ -217,28 +256,25 @@ impl<'a> Tasks<'a> {
             x: target.position.x(),
             y: target.position.y(),
             section: target.section.clone(),
-            neighbor_cell_names: neighbors.iter().map(|cell| cell.cell_name.clone()).collect(),
+            neighbor_cell_names: neighbors.map(|cell| cell.cell_name.clone()).collect(),
             class: target.class().unwrap_or_default().to_owned(),
             split: target.split().unwrap_or_default().to_owned(),
             scenario: None,
         }
     }
-
-    fn neighbors_of(&self, target: &CellRecord, own_index: usize, section: &Section<'_>, tree: &KdTree) -> Vec<Neighbor> {
-        let keep = |index: usize| {
-            index != own_index && (self.options.same_class == SameClass::Keep || section.cell(index).class() != target.class())
-        };
-        let mut neighbors = tree.k_nearest_where(&target.position, self.options.neighbors, &keep);
-        neighbors.retain(|neighbor| neighbor.distance <= self.options.radius);
-        neighbors
-    }
 }
 
 fn choose_targets(cells: &[CellRecord], options: &TaskOptions) -> Result<Vec<usize>, TaskError> {
-    let is_target = |cell: &CellRecord| options.split.as_deref().is_none_or(|split| cell.split() == Some(split));
+    let fits = |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+    let is_target = |cell: &CellRecord| fits(&options.split, cell.split()) && fits(&options.class, cell.class());
     let targets: Vec<usize> = (0..cells.len()).filter(|&row| is_target(&cells[row])).collect();
     if targets.is_empty() {
-        return Err(TaskError::NoTargets { split: options.split.clone(), splits: splits_of(cells) });
+        return Err(TaskError::NoTargets {
+            split: options.split.clone(),
+            class: options.class.clone(),
+            splits: values_of(cells, CellRecord::split),
+            classes: values_of(cells, CellRecord::class),
+        });
     }
     let needs_class = options.targets_per_class.is_some() || options.same_class == SameClass::Exclude;
     if needs_class && let Some(&row) = targets.iter().find(|&&row| cells[row].class().is_none()) {
@@ -250,11 +286,10 @@ fn choose_targets(cells: &[CellRecord], options: &TaskOptions) -> Result<Vec<usi
     })
 }
 
-fn splits_of(cells: &[CellRecord]) -> Vec<String> {
-    let mut splits: Vec<String> = cells.iter().filter_map(CellRecord::split).map(str::to_owned).collect();
-    splits.sort_unstable();
-    splits.dedup();
-    splits
+/// Returns the distinct values of a column, ascending.
+fn values_of<'a>(cells: &'a [CellRecord], column: impl Fn(&'a CellRecord) -> Option<&'a str>) -> Vec<String> {
+    let values: BTreeSet<&str> = cells.iter().filter_map(column).collect();
+    values.into_iter().map(str::to_owned).collect()
 }
 
 /// Draws up to `per_class` targets of each class; whether a cell is drawn depends on its name, not on its row.
@@ -278,12 +313,19 @@ fn draw_targets(cells: &[CellRecord], targets: &[usize], per_class: usize, seed:
 #[non_exhaustive]
 pub enum TaskError {
     /// No cell is a target.
-    #[error("no cell to build a task for: wanted split {split:?}, the table has {splits:?}")]
+    #[error(
+        "no cell to build a task for: wanted split {} and class {}, the table has splits {splits:?} and classes {classes:?}",
+        split.as_deref().unwrap_or("any"), class.as_deref().unwrap_or("any")
+    )]
     NoTargets {
         /// The split that was wanted, if any.
         split: Option<String>,
+        /// The class that was wanted, if any.
+        class: Option<String>,
         /// The splits of the table.
         splits: Vec<String>,
+        /// The classes of the table.
+        classes: Vec<String>,
     },
     /// A target has no class, but the options need it.
     #[error("cell {cell_name:?} has no class")]
@@ -359,6 +401,12 @@ mod tests {
     }
 
     #[test]
+    fn targets_can_be_of_one_class() {
+        let tasks = build_tasks(&table(), &TaskOptions::default().with_class("b")).unwrap();
+        assert_eq!(tasks.iter().map(|task| task.cell_name.as_str()).collect::<Vec<_>>(), ["q", "s"]);
+    }
+
+    #[test]
     fn targets_are_drawn_by_class_whatever_the_order_of_rows() {
         let mut cells: Vec<CellRecord> =
             (0..60).map(|i| cell(&format!("c{i}"), f64::from(i), ["a", "b", "c"][i as usize % 3], "test")).collect();
@@ -385,7 +433,12 @@ mod tests {
     fn a_split_that_is_not_there_names_those_that_are() {
         assert_eq!(
             build_tasks(&table(), &TaskOptions::default().with_split("val")),
-            Err(TaskError::NoTargets { split: Some("val".into()), splits: vec!["test".into(), "train".into()] })
+            Err(TaskError::NoTargets {
+                split: Some("val".into()),
+                class: None,
+                splits: vec!["test".into(), "train".into()],
+                classes: vec!["a".into(), "b".into()],
+            })
         );
         assert!(matches!(build_tasks(&[], &TaskOptions::default()), Err(TaskError::NoTargets { split: None, .. })));
     }
