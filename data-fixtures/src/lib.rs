@@ -51,10 +51,16 @@
 //! that simple predictors find: random genes 0.10, nearest neighbor 0.26, class mean 0.52, mean of the class in its
 //! domain 0.58, genes by true mean 0.60 (nobody does better on average), a second draw of the same cell 0.46.
 //!
+//! # Features
+//!
+//! `files` adds `write_tissue` (an AnnData file) and `write_truth` (a table of what is true about every cell).
+//!
 //! Golden files for the tests of the workspace lie in `golden/`.
 
 mod cell;
 mod config;
+#[cfg(feature = "files")]
+mod files;
 mod layout;
 mod negative_binomial;
 mod panel;
@@ -65,6 +71,8 @@ mod truth;
 
 pub use cell::{SimulatedCell, SparseCounts};
 pub use config::{ConfigError, MAX_CLASSES, MIN_CLASSES, MIN_GENES, SimulationConfig};
+#[cfg(feature = "files")]
+pub use files::{SimulateError, TRUTH_RANKS, write_tissue, write_truth};
 pub use layout::Split;
 pub use panel::classes::{DOMAINS, KNOCKED_OUT_GENE, KNOCKOUT_SOURCE, KNOCKOUT_TARGET, PROXIMITY_FOCAL, PROXIMITY_PARTNER};
 pub use tissue::{Cells, SimulatedTissue};
