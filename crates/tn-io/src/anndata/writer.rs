@@ -12,8 +12,9 @@ use tn_sentence::Position;
 use crate::output::{folder, named_temporary, persist};
 use crate::section_reader::MISSING;
 
-/// Values per chunk of the expression matrix.
-const CHUNK_VALUES: u64 = 1 << 16;
+/// Values per chunk of the expression matrix. It must need one, two or four bytes: hdf5-pure 0.47 writes the others in four,
+/// which HDF5 2.0 refuses to read.
+const CHUNK_VALUES: u64 = 1 << 15;
 /// Compression level, fast.
 const DEFLATE_LEVEL: u32 = 4;
 
