@@ -11,6 +11,9 @@ mod config;
 mod dataset;
 mod tokenizer;
 
+/// Where tensors live. `Device::flex()` is the processor.
+pub use burn::tensor::Device;
+
 pub use adapter_files::{Adapter, AdapterConfig, AdapterFactors, read_adapter, write_adapter};
 pub use checkpoint::{CheckpointError, CheckpointReader, CheckpointWriter, HeaderError, WeightType};
 pub use config::{ConfigError, ParameterShape, Projection, Qwen3Config};

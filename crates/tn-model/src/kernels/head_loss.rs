@@ -44,8 +44,7 @@ pub fn loss_and_gradients(
     scale: f32,
     trained: HeadGradient,
 ) -> HeadLoss {
-    let vocabulary = head.dims()[0];
-    assert!(targets.iter().flatten().all(|&t| (t as usize) < vocabulary), "a target lies beyond the vocabulary of {vocabulary}");
+    check_targets(targets, head);
     match (HostFloats::of(rows), HostFloats::of(head)) {
         (Some(values), Some(weight)) => {
             let result = cpu::loss_and_gradients(&values, &weight, targets, rows.dims()[1], scale, trained);
@@ -68,8 +67,14 @@ pub fn loss_and_gradients(
 /// Panics when a target is not below the vocabulary size.
 #[must_use]
 pub fn loss(rows: &Tensor<2>, head: &Tensor<2>, targets: &[Option<u32>]) -> f64 {
+    check_targets(targets, head);
     match (HostFloats::of(rows), HostFloats::of(head)) {
         (Some(values), Some(weight)) => cpu::loss(&values, &weight, targets, rows.dims()[1]),
         _ => loss_and_gradients(rows, head, targets, 0.0, HeadGradient::Frozen).sum,
     }
+}
+
+fn check_targets(targets: &[Option<u32>], head: &Tensor<2>) {
+    let vocabulary = head.dims()[0];
+    assert!(targets.iter().flatten().all(|&t| (t as usize) < vocabulary), "a target lies beyond the vocabulary of {vocabulary}");
 }

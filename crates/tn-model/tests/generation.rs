@@ -1,0 +1,158 @@
+//! Writing cells: reproducible, well-formed under the panel, and the expected ranking as the mean of what is sampled.
+
+use burn::tensor::Device;
+use tn_model::generation::{GenerateError, GenerationOptions, Generator, Sampling};
+use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
+use tn_sentence::{Conditioning, FinishReason, SpatialSentence, TaskRecord, Vocabulary};
+
+const NEIGHBORS: &str = "<pos> X: 10, Y: 20 <meta> class: Astro <cs> GFAP AQP4 </cs> \
+     <pos> X: 14, Y: 25 <meta> class: Oligo <cs> MBP PLP1 1700016P03RIK </cs>";
+
+fn panel() -> Vocabulary {
+    Vocabulary::new(["GFAP", "AQP4", "MBP", "PLP1", "1700016P03RIK", "HLA-DRA"]).unwrap()
+}
+
+fn tokenizer() -> SentenceTokenizer {
+    SentenceTokenizer::train([NEIGHBORS.to_owned()], &panel(), &TokenizerOptions::default()).unwrap()
+}
+
+fn model() -> Qwen3 {
+    let config = Qwen3Config { hidden_size: 32, num_hidden_layers: 2, ..Qwen3Config::tiny(tokenizer().vocab_size()) };
+    Qwen3::initialize(&config, 3, &Device::flex())
+}
+
+fn task(name: &str) -> TaskRecord {
+    TaskRecord {
+        cell_name: name.to_owned(),
+        prompt: NEIGHBORS.to_owned(),
+        answer: "<pos> X: 12, Y: 22 <meta> class: Astro <cs> GFAP </cs>".to_owned(),
+        x: 12.0,
+        y: 22.0,
+        class: "Astro".to_owned(),
+        ..TaskRecord::default()
+    }
+}
+
+fn generator(options: GenerationOptions) -> Generator {
+    Generator::new(&model(), tokenizer(), options).unwrap().with_panel(panel()).unwrap()
+}
+
+fn options() -> GenerationOptions {
+    GenerationOptions { samples: 5, sampling: Sampling::AS_TRAINED, max_new_tokens: 40, ..GenerationOptions::default() }
+}
+
+#[test]
+fn cells_do_not_depend_on_their_company_or_on_threads() {
+    let generator = generator(options());
+    let tasks: Vec<TaskRecord> = ["a", "b", "c"].map(task).to_vec();
+    let together = generator.generate(&tasks, || {});
+    for (task, records) in tasks.iter().zip(&together) {
+        assert_eq!(&generator.samples(task).unwrap(), records.as_ref().unwrap());
+    }
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let again = pool.install(|| generator.generate(&tasks, || {}));
+        assert!(again.iter().zip(&together).all(|(a, b)| a.as_ref().unwrap() == b.as_ref().unwrap()), "{threads} threads");
+    }
+}
+
+#[test]
+fn samples_differ_by_cell_and_by_number() {
+    let generator = generator(options());
+    let texts = |name: &str| -> Vec<String> { generator.samples(&task(name)).unwrap().into_iter().map(|r| r.generated_text).collect() };
+    let (a, b) = (texts("a"), texts("b"));
+    assert_ne!(a, b);
+    assert!(a.iter().any(|text| text != &a[0]), "five samples of a random model are the same: {a:?}");
+}
+
+#[test]
+fn the_panel_keeps_gene_lists_well_formed() {
+    for record in generator(options()).samples(&task("a")).unwrap() {
+        assert_eq!(record.finish_reason, FinishReason::Closed, "{}", record.generated_text);
+        let (sentence, skipped) = SpatialSentence::parse_lenient(&record.generated_block);
+        assert!(skipped.is_empty(), "{skipped:?} in {}", record.generated_block);
+        let genes = sentence.cells()[0].ranking().genes();
+        assert!(genes.iter().all(|gene| panel().contains(gene.as_ref())), "{genes:?}");
+        assert!(record.repairs > 0, "a random model writes other tokens too");
+    }
+}
+
+#[test]
+fn without_a_panel_anything_is_written() {
+    let free = Generator::new(&model(), tokenizer(), options()).unwrap();
+    let records = free.samples(&task("a")).unwrap();
+    assert!(records.iter().any(|r| r.finish_reason == FinishReason::Length));
+    assert!(records.iter().all(|r| r.repairs == 0 && r.n_tokens <= 40));
+}
+
+#[test]
+fn greedy_samples_are_equal() {
+    let records = generator(GenerationOptions { sampling: Sampling::GREEDY, ..options() }).samples(&task("a")).unwrap();
+    assert!(records.iter().all(|record| record.generated_text == records[0].generated_text));
+}
+
+#[test]
+fn an_expected_ranking_is_the_mean_of_samples() {
+    let many = generator(GenerationOptions { samples: 600, ..options() });
+    let expected = many.expected_ranking(&task("a")).unwrap().ranking;
+    let samples = many.samples(&task("a")).unwrap();
+    for k in [1, 3] {
+        let presence = expected.presence(k);
+        for (gene, symbol) in panel().iter().enumerate() {
+            let seen = samples.iter().filter(|record| {
+                let (sentence, _) = SpatialSentence::parse_lenient(&record.generated_block);
+                sentence.cells().first().is_some_and(|cell| cell.ranking().genes().iter().take(k).any(|g| g.as_ref() == symbol))
+            });
+            let frequency = seen.count() as f32 / samples.len() as f32;
+            // Four standard errors of a frequency near 1/2 over 600 samples.
+            assert!((presence[gene] - frequency).abs() < 0.082, "{symbol} among the first {k}: {} against {frequency}", presence[gene]);
+        }
+    }
+}
+
+#[test]
+fn the_cell_of_an_expected_ranking_lists_the_panel_in_order() {
+    let consensus = generator(options()).expected_ranking(&task("a")).unwrap();
+    assert!(consensus.record.generated_block.starts_with("<pos> X: 12, Y: 22 <meta> class: Astro <cs> "));
+    let (sentence, skipped) = SpatialSentence::parse_lenient(&consensus.record.generated_block);
+    assert!(skipped.is_empty());
+    let genes: Vec<String> = sentence.cells()[0].ranking().genes().iter().map(ToString::to_string).collect();
+    let expected: Vec<&str> = consensus.ranking.genes().into_iter().map(|gene| panel().symbol(gene).to_owned().leak() as &str).collect();
+    assert_eq!(genes, expected);
+    assert_eq!(consensus.ranking.trajectories(), 5);
+}
+
+#[test]
+fn a_mode_decides_what_the_model_sees() {
+    let prompt = |conditioning| generator(GenerationOptions { conditioning, ..options() }).samples(&task("a")).unwrap()[0].model_prompt.clone();
+    assert!(prompt(Conditioning::Conditioned).ends_with("X: 12, Y: 22 <meta> class: Astro <cs>"));
+    assert!(prompt(Conditioning::Unconditioned).ends_with("X: 12, Y: 22"));
+    assert!(!prompt(Conditioning::PositionOnly).contains("class"));
+}
+
+#[test]
+fn a_prompt_that_does_not_fit_is_an_error_of_that_cell() {
+    let config = Qwen3Config { max_position_embeddings: 60, ..model().config().clone() };
+    let narrow = Qwen3::initialize(&config, 3, &Device::flex());
+    let generator = Generator::new(&narrow, tokenizer(), options()).unwrap();
+    let short = TaskRecord { prompt: String::new(), ..task("b") };
+    let results = generator.generate(&[task("a"), short], || {});
+    assert!(matches!(&results[0], Err(GenerateError::PromptTooLong { context: 60, .. })));
+    assert!(results[1].is_ok());
+}
+
+#[test]
+fn a_panel_that_the_tokenizer_cannot_write_is_refused() {
+    let panel = Vocabulary::new(["GFAP", "NOTINTHECORPUS"]).unwrap();
+    let error = Generator::new(&model(), tokenizer(), options()).unwrap().with_panel(panel).err().unwrap();
+    assert!(matches!(error, GenerateError::GeneIsNotOneToken { symbol, .. } if symbol == "NOTINTHECORPUS"));
+}
+
+#[test]
+fn a_malformed_prompt_is_no_panic() {
+    let generator = generator(options());
+    for prompt in ["<pos> X: , <cs> </cs> <pos>", "é<cs>é", "<pos> X: 1e999, Y: nan <cs> A </cs>"] {
+        assert!(generator.samples(&TaskRecord { prompt: prompt.to_owned(), ..task("a") }).is_ok(), "{prompt}");
+    }
+    assert!(matches!(generator.samples(&TaskRecord { x: f64::NAN, ..task("a") }), Err(GenerateError::Prompt { .. })));
+}
