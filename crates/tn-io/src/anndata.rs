@@ -8,7 +8,7 @@ mod writer;
 
 use std::fmt;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hdf5_reader::group::Group;
 
@@ -83,7 +83,7 @@ pub struct AnnData {
     old_categories: Option<Group>,
     layers: Vec<String>,
     matrix_name: String,
-    matrix: Matrix,
+    matrix: Option<Matrix>,
 }
 
 impl AnnData {
@@ -107,6 +107,15 @@ impl AnnData {
         Self::open_matrix(path.as_ref(), Some(layer))
     }
 
+    /// Opens a file whose matrices may be absent or in a form that cannot be read. Reading rows is then an error.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be opened or is no AnnData file.
+    pub fn open_without_matrix<P: AsRef<Path>>(path: P) -> Result<Self, ReadError> {
+        Self::open_tables(path.as_ref())
+    }
+
     /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.storage.path
@@ -119,7 +128,7 @@ impl AnnData {
 
     /// Says where the open matrix is (`X` or `layers/NAME`) and how it is stored.
     pub fn matrix_encoding(&self) -> (String, String) {
-        (self.matrix_name.clone(), self.matrix.encoding())
+        (self.matrix_name.clone(), self.matrix.as_ref().map_or_else(|| "not opened".to_owned(), Matrix::encoding))
     }
 
     /// Says what a column holds.
@@ -154,6 +163,33 @@ impl AnnData {
     }
 
     fn open_matrix(path: &Path, layer: Option<&str>) -> Result<Self, ReadError> {
+        let mut opened = Self::open_tables(path)?;
+        let storage = &opened.storage;
+        let root = storage.root()?;
+        let name = layer.map_or_else(|| "X".to_owned(), |layer| format!("layers/{layer}"));
+        let node = match layer {
+            None => storage.child(&root, "/", "X")?,
+            Some(layer) => match storage.child(&root, "/", "layers")? {
+                Some(Node::Group(layers)) => storage.child(&layers, "layers", layer)?,
+                _ => None,
+            },
+        };
+        let node = match (node, layer) {
+            (Some(node), _) => node,
+            (None, Some(layer)) => {
+                return Err(ReadError::MissingLayer { path: path.to_owned(), layer: layer.to_owned(), layers: opened.layers });
+            }
+            (None, None) => {
+                let found = opened.layers.iter().map(|layer| format!("layers/{layer}")).collect();
+                return Err(ReadError::MissingObject { path: path.to_owned(), object: name, found });
+            }
+        };
+        opened.matrix = Some(Matrix::open(storage, node, &name, opened.n_cells, opened.genes.len())?);
+        opened.matrix_name = name;
+        Ok(opened)
+    }
+
+    fn open_tables(path: &Path) -> Result<Self, ReadError> {
         let storage = Storage::open(path)?;
         let root = storage.root()?;
         let table = |name: &str| match storage.child(&root, "/", name)? {
@@ -172,35 +208,15 @@ impl AnnData {
         let (obs, var) = (table("obs")?, table("var")?);
         let genes = read_index(&storage, &var, "var")?;
         let index = index_name(&Node::Group(obs.clone()));
-        let n_cells = index_length(&storage, &obs, &index)?;
+        let n_cells = index_length(&storage, &obs)?;
         let old_categories = match storage.child(&obs, "obs", "__categories")? {
             Some(Node::Group(group)) => Some(group),
             _ => None,
         };
         let columns = column_names(&storage, &obs, &index)?;
-        let layers = match storage.child(&root, "/", "layers")? {
-            Some(Node::Group(group)) => {
-                let (groups, datasets) = storage.members(&group, "layers")?;
-                [groups, datasets].concat()
-            }
-            _ => Vec::new(),
-        };
-
-        let matrix_name = layer.map_or_else(|| "X".to_owned(), |layer| format!("layers/{layer}"));
-        let node = match layer {
-            None => storage.child(&root, "/", "X")?,
-            Some(layer) if layers.iter().any(|other| other == layer) => match storage.child(&root, "/", "layers")? {
-                Some(Node::Group(group)) => storage.child(&group, "layers", layer)?,
-                _ => None,
-            },
-            Some(layer) => return Err(ReadError::MissingLayer { path: path.to_owned(), layer: layer.to_owned(), layers }),
-        };
-        let Some(node) = node else {
-            let found = layers.iter().map(|layer| format!("layers/{layer}")).collect();
-            return Err(ReadError::MissingObject { path: path.to_owned(), object: matrix_name, found });
-        };
-        let matrix = Matrix::open(&storage, node, &matrix_name, n_cells, genes.len())?;
-        Ok(Self { storage, n_cells, genes, obs, index, columns, old_categories, layers, matrix_name, matrix })
+        let layers = layer_names(&storage, &root)?;
+        let matrix_name = "X".to_owned();
+        Ok(Self { storage, n_cells, genes, obs, index, columns, old_categories, layers, matrix_name, matrix: None })
     }
 
     fn column(&self, name: &str) -> Result<Column<'_>, ReadError> {
@@ -277,8 +293,7 @@ impl SectionReader for AnnData {
     fn coordinates(&self) -> Result<Option<Vec<[f64; 2]>>, ReadError> {
         let root = self.storage.root()?;
         let Some(Node::Group(obsm)) = self.storage.child(&root, "/", "obsm")? else { return Ok(None) };
-        let name = ["spatial", "X_spatial"];
-        for object in name {
+        for object in ["spatial", "X_spatial"] {
             let Some(Node::Dataset(dataset)) = self.storage.child(&obsm, "obsm", object)? else { continue };
             let &[rows, axes] = dataset.shape() else { continue };
             if axes < 2 {
@@ -293,11 +308,16 @@ impl SectionReader for AnnData {
 
     fn rows(&self, range: Range<usize>) -> Result<SparseRows, ReadError> {
         assert!(range.start <= range.end && range.end <= self.n_cells, "rows {range:?} of {} cells", self.n_cells);
-        self.matrix.rows(&self.storage, &self.matrix_name, range, self.genes.len())
+        let matrix = self.matrix.as_ref().ok_or_else(|| ReadError::MissingObject {
+            path: self.storage.path.clone(),
+            object: self.matrix_name.clone(),
+            found: self.layers.clone(),
+        })?;
+        matrix.rows(&self.storage, &self.matrix_name, range, self.genes.len())
     }
 
     fn rows_per_block(&self) -> usize {
-        self.matrix.rows_per_block(self.n_cells, self.genes.len())
+        self.matrix.as_ref().map_or(1, |matrix| matrix.rows_per_block(self.n_cells, self.genes.len()))
     }
 }
 
@@ -310,7 +330,7 @@ fn index_column<'s>(storage: &'s Storage, table: &Group, object: &str) -> Result
     let name = index_name(&Node::Group(table.clone()));
     let node = storage.child(table, object, &name)?.ok_or_else(|| {
         let found = storage.members(table, object).map_or_else(|_| Vec::new(), |(_, datasets)| datasets);
-        ReadError::MissingObject { path: PathBuf::from(&storage.path), object: format!("{object}/{name}"), found }
+        ReadError::MissingObject { path: storage.path.clone(), object: format!("{object}/{name}"), found }
     })?;
     Ok(Column { storage, object: format!("{object}/{name}"), node, old_categories: None })
 }
@@ -327,13 +347,11 @@ fn read_index(storage: &Storage, table: &Group, object: &str) -> Result<Vec<Stri
     }
 }
 
-fn index_length(storage: &Storage, table: &Group, index: &str) -> Result<usize, ReadError> {
-    let column = index_column(storage, table, "obs")?;
+fn index_length(storage: &Storage, obs: &Group) -> Result<usize, ReadError> {
+    let column = index_column(storage, obs, "obs")?;
     match &column.node {
         Node::Dataset(dataset) => Ok(dataset.shape().first().copied().unwrap_or(0) as usize),
-        Node::Group(_) => Ok(column.text().map(|text| text.codes.len()).inspect_err(|_| {
-            tracing::debug!(index, "the index of obs is a group that cannot be read");
-        })?),
+        Node::Group(_) => Ok(column.text()?.codes.len()),
     }
 }
 
@@ -349,4 +367,14 @@ fn column_names(storage: &Storage, table: &Group, index: &str) -> Result<Vec<Str
         }
     }
     Ok(columns)
+}
+
+fn layer_names(storage: &Storage, root: &Group) -> Result<Vec<String>, ReadError> {
+    match storage.child(root, "/", "layers")? {
+        Some(Node::Group(group)) => {
+            let (groups, datasets) = storage.members(&group, "layers")?;
+            Ok([groups, datasets].concat())
+        }
+        _ => Ok(Vec::new()),
+    }
 }

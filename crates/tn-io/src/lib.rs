@@ -1,7 +1,49 @@
-//! tn-io.
+//! Files of spatial transcriptomics: AnnData (`.h5ad`) and tables (Parquet, CSV, TSV), streamed.
+//!
+//! Expression is read in blocks of rows and tables in batches, so memory does not grow with the number of genes or the
+//! length of sentences; of every cell only its name, place and codes are held. Output appears complete or not at all. No
+//! system library is needed.
+//!
+//! ```
+//! use tn_io::{AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, SectionReader, TableReader, encode_file};
+//! use tn_sentence::{CellRecord, Position};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let (section, cells) = (folder.path().join("section.h5ad"), folder.path().join("cells.parquet"));
+//!
+//! // A section of one cell, as scanpy would read it.
+//! let mut writer = AnnDataWriter::create(&section, &["Gfap", "Aqp4", "Mbp"], &["section", "class"])?;
+//! let position = Position::new(12.5, 80.0)?;
+//! writer.push(&AnnDataRow { name: "cell_1", position, columns: &["s1", "Astro"], genes: &[0, 1], values: &[2.0, 7.0] })?;
+//! writer.finish()?;
+//! assert_eq!(AnnData::open(&section)?.n_cells(), 1);
+//!
+//! // Expression becomes ranked genes.
+//! encode_file(&section, &cells, &EncodeOptions::new().with_columns(["class"]))?;
+//! let cell: CellRecord = TableReader::open(&cells)?.read_all()?.remove(0);
+//! assert_eq!((cell.class(), cell.ranking.to_string().as_str()), (Some("Astro"), "AQP4 GFAP"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Which type do I need?
+//!
+//! - [`AnnData`] reads an `.h5ad` file; [`SectionReader`] is the seam for other containers; [`AnnDataWriter`] writes one
+//!   that anndata and scanpy open.
+//! - [`encode_file`] turns such a file into a table of cells; [`EncodedCells`] yields the records without a table.
+//! - [`TableReader`] and [`TableWriter`] handle tables of any [`TableRecord`]: `CellRecord`, `SentenceRecord`, `TaskRecord`
+//!   and `GeneratedRecord` of `tn-sentence`, and [`TruthRecord`].
+//! - [`inspect_file`] says what is in a file that one has just been given.
+//! - [`Provenance`] records where a file came from; [`AtomicFile`] is for outputs of any other format.
+//!
+//! # What is not read
+//!
+//! Matrices by columns (CSC), tables of anndata before 0.7, and compression by plugins such as zstd or Blosc: the error
+//! says how to save the file again.
+
 mod anndata;
 mod candidates;
 mod encode;
+mod inspect;
 mod output;
 mod provenance;
 mod read_error;
@@ -13,6 +55,7 @@ pub use candidates::ColumnRole;
 pub use encode::{
     EncodeOptions, EncodeSectionError, EncodeSummary, EncodedCells, Normalization, PANEL_KEY, TARGET_SUM, ValueScale, encode_file,
 };
+pub use inspect::{Candidate, ColumnSummary, FileSummary, InspectError, LogarithmBase, MatrixSummary, ValueSummary, inspect_file};
 pub use output::AtomicFile;
 pub use provenance::{InputFile, PROVENANCE_KEY, Provenance, TRUTH_KEY, content_hash};
 pub use read_error::ReadError;

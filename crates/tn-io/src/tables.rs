@@ -5,6 +5,7 @@ mod column;
 mod delimited;
 mod error;
 mod generated;
+mod inspect;
 mod parquet_file;
 mod sentences;
 mod tasks;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 pub use self::column::{ColumnSpec, RowReader, RowWriter};
 pub use self::error::{InvalidValue, TableError};
 pub use self::truth::TruthRecord;
+
+pub(crate) use self::inspect::inspect;
 
 use self::column::Batch;
 use self::delimited::{DelimitedReader, DelimitedWriter};

@@ -17,7 +17,7 @@ pub(super) struct Column<'s> {
     pub(super) object: String,
     pub(super) node: Node,
     /// Categories that old files keep in the group `__categories`.
-    pub(super) old_categories: Option<Dataset>,
+    pub(super) old_categories: Option<Box<Dataset>>,
 }
 
 impl Column<'_> {
@@ -99,7 +99,7 @@ impl Column<'_> {
 
     fn part(&self, group: &Group, name: &str) -> Result<Dataset, ReadError> {
         match self.storage.child(group, &self.object, name)? {
-            Some(Node::Dataset(dataset)) => Ok(dataset),
+            Some(Node::Dataset(dataset)) => Ok(*dataset),
             // Categories can themselves be nullable; nobody writes them so on purpose.
             Some(node @ Node::Group(_)) => Err(ReadError::UnsupportedEncoding {
                 path: self.storage.path.clone(),

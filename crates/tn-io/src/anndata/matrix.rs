@@ -17,8 +17,8 @@ const RESAVE_MATRIX: &str = "save it again with a current anndata: anndata.read_
 
 /// The expression matrix.
 pub(super) enum Matrix {
-    Dense(Dataset),
-    Csr { data: Dataset, indices: Dataset, indptr: Dataset },
+    Dense(Box<Dataset>),
+    Csr { data: Box<Dataset>, indices: Box<Dataset>, indptr: Box<Dataset> },
 }
 
 impl Matrix {

@@ -74,7 +74,7 @@ impl Storage {
             return Ok(Some(Node::Group(self.read(&object, || group.group(name))?)));
         }
         if datasets.iter().any(|other| other == name) {
-            return Ok(Some(Node::Dataset(self.read(&object, || group.dataset(name))?)));
+            return Ok(Some(Node::Dataset(Box::new(self.read(&object, || group.dataset(name))?))));
         }
         Ok(None)
     }
@@ -151,7 +151,7 @@ impl Storage {
 /// A group or a data set.
 pub(super) enum Node {
     Group(Group),
-    Dataset(Dataset),
+    Dataset(Box<Dataset>),
 }
 
 impl Node {

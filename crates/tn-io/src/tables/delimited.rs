@@ -93,6 +93,11 @@ impl DelimitedReader {
         Ok(Self { path: path.to_owned(), reader, columns, rows_before: 0 })
     }
 
+    /// Returns the columns. A text file does not say what they hold: text.
+    pub(super) fn column_names(&self) -> Vec<(String, ColumnKind)> {
+        self.columns.iter().map(|(name, kind, _)| (name.clone(), *kind)).collect()
+    }
+
     pub(super) fn next_batch(&mut self, rows: usize) -> Result<Option<Batch>, TableError> {
         let mut batch =
             Batch { columns: self.columns.iter().map(|(name, kind, _)| (name.clone(), Values::empty(*kind))).collect(), rows: 0 };

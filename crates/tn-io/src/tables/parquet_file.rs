@@ -211,13 +211,19 @@ fn text_lists(lists: &LargeListArray) -> Vec<Option<Vec<String>>> {
 }
 
 /// Opens a Parquet file for reading.
-pub(super) fn open_builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, TableError> {
+fn open_builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, TableError> {
     let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| TableError::Parquet { path: path.to_owned(), source })
 }
 
+/// Returns the columns of a file and what they hold.
+pub(super) fn column_kinds(path: &Path) -> Result<Vec<(String, ColumnKind)>, TableError> {
+    let builder = open_builder(path)?;
+    Ok(builder.schema().fields().iter().map(|field| (field.name().clone(), kind_of(field.data_type()))).collect())
+}
+
 /// Returns the key-value metadata that people wrote.
-pub(super) fn key_values(metadata: Option<&Vec<KeyValue>>) -> BTreeMap<String, String> {
+fn key_values(metadata: Option<&Vec<KeyValue>>) -> BTreeMap<String, String> {
     metadata
         .into_iter()
         .flatten()
@@ -227,7 +233,7 @@ pub(super) fn key_values(metadata: Option<&Vec<KeyValue>>) -> BTreeMap<String, S
 }
 
 /// Says what an Arrow column holds.
-pub(super) fn kind_of(data_type: &DataType) -> ColumnKind {
+fn kind_of(data_type: &DataType) -> ColumnKind {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnKind::Text,
         DataType::Dictionary(_, values) if kind_of(values) == ColumnKind::Text => ColumnKind::Category,

@@ -1,0 +1,161 @@
+//! What is in a table.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::column::Values;
+use super::delimited::DelimitedReader;
+use super::parquet_file::{ParquetReader, column_kinds};
+use super::{BATCH_ROWS, ColumnSpec, TableError, TableFormat};
+use crate::inspect::{ColumnSummary, FileSummary, find_candidates, guess_unit, table_provenance};
+use crate::{ColumnKind, ColumnRole};
+
+/// Distinct values beyond this are not counted.
+const MOST_DISTINCT: usize = 10_000;
+/// Characters of a value that are shown.
+const SHOWN_CHARACTERS: usize = 40;
+/// Distinct values that are shown.
+const SHOWN_VALUES: usize = 5;
+
+/// Summarizes a table in one pass.
+pub(crate) fn inspect(path: &Path, format: TableFormat) -> Result<FileSummary, TableError> {
+    let columns = match format {
+        TableFormat::Parquet => column_kinds(path)?,
+        TableFormat::Csv => DelimitedReader::open(path, b',', &[], true)?.column_names(),
+        TableFormat::Tsv => DelimitedReader::open(path, b'\t', &[], true)?.column_names(),
+    };
+    let specs: Vec<ColumnSpec> =
+        columns.iter().filter(|(_, kind)| *kind != ColumnKind::Other).map(|(name, kind)| ColumnSpec::required(name, *kind)).collect();
+    let (tally, metadata) = match format {
+        TableFormat::Parquet => {
+            let mut reader = ParquetReader::open(path, &specs, false)?;
+            let metadata = reader.metadata();
+            (Tally::of_batches(|| reader.next_batch())?, metadata)
+        }
+        TableFormat::Csv => {
+            let mut reader = DelimitedReader::open(path, b',', &specs, false)?;
+            (Tally::of_batches(|| reader.next_batch(BATCH_ROWS))?, BTreeMap::new())
+        }
+        TableFormat::Tsv => {
+            let mut reader = DelimitedReader::open(path, b'\t', &specs, false)?;
+            (Tally::of_batches(|| reader.next_batch(BATCH_ROWS))?, BTreeMap::new())
+        }
+    };
+    let summaries: Vec<ColumnSummary> = columns
+        .into_iter()
+        .map(|(name, kind)| match tally.columns.get(&name) {
+            Some(column) => column.summary(name, kind),
+            None => ColumnSummary { name, kind: kind.to_string(), distinct: None, examples: Vec::new() },
+        })
+        .collect();
+
+    let candidates = find_candidates(&summaries);
+    let best = |role| {
+        let candidate = candidates.iter().find(|candidate| candidate.role == role)?;
+        tally.columns.get(&candidate.column)
+    };
+    let sections = best(ColumnRole::Section).map(|column| column.texts.clone()).unwrap_or_default();
+    // Sections of one table are taken to be alike and to share a frame.
+    let unit = match (best(ColumnRole::X).and_then(|x| x.range), best(ColumnRole::Y).and_then(|y| y.range)) {
+        (Some((left, right)), Some((top, bottom))) => {
+            guess_unit((right - left) * (bottom - top) * sections.len().max(1) as f64, tally.rows)
+        }
+        _ => None,
+    };
+    Ok(FileSummary {
+        file: path.display().to_string(),
+        format: match format {
+            TableFormat::Parquet => "Parquet table",
+            TableFormat::Csv => "table with commas",
+            TableFormat::Tsv => "table with tabs",
+        }
+        .to_owned(),
+        rows: tally.rows,
+        columns: summaries,
+        unit,
+        sections,
+        provenance: table_provenance(&metadata),
+        candidates,
+        ..FileSummary::default()
+    })
+}
+
+#[derive(Default)]
+struct Tally {
+    rows: usize,
+    columns: BTreeMap<String, ColumnTally>,
+}
+
+/// What was seen of a column, in memory that does not grow with its length.
+#[derive(Default)]
+struct ColumnTally {
+    /// How often every text occurred, long ones by their beginning, up to [`MOST_DISTINCT`] of them.
+    texts: BTreeMap<String, usize>,
+    first: Vec<String>,
+    /// Smallest and largest number, also of text that looks like numbers.
+    range: Option<(f64, f64)>,
+    has_words: bool,
+}
+
+impl Tally {
+    fn of_batches(mut next: impl FnMut() -> Result<Option<super::column::Batch>, TableError>) -> Result<Self, TableError> {
+        let mut tally = Self::default();
+        while let Some(batch) = next()? {
+            tally.rows += batch.rows;
+            for (name, values) in &batch.columns {
+                tally.columns.entry(name.clone()).or_default().add(values);
+            }
+        }
+        Ok(tally)
+    }
+}
+
+impl ColumnTally {
+    fn add(&mut self, values: &Values) {
+        match values {
+            Values::Text(values) => values.iter().flatten().for_each(|value| self.add_text(value)),
+            Values::Flag(values) => values.iter().flatten().for_each(|value| self.add_text(&value.to_string())),
+            Values::Number(values) => values.iter().flatten().for_each(|value| self.add_number(*value)),
+            Values::Integer(values) => values.iter().flatten().for_each(|value| self.add_number(*value as f64)),
+            Values::List(_) => self.has_words = true,
+        }
+    }
+
+    fn add_number(&mut self, value: f64) {
+        if value.is_finite() {
+            let (low, high) = self.range.unwrap_or((value, value));
+            self.range = Some((low.min(value), high.max(value)));
+        }
+    }
+
+    fn add_text(&mut self, value: &str) {
+        // A text file does not say what its columns hold.
+        match value.parse() {
+            Ok(number) if !self.has_words => self.add_number(number),
+            Ok(_) => {}
+            Err(_) => self.has_words = true,
+        }
+        let shown: String = value.chars().take(SHOWN_CHARACTERS).collect();
+        if let Some(count) = self.texts.get_mut(&shown) {
+            *count += 1;
+        } else if self.texts.len() < MOST_DISTINCT {
+            if self.first.len() < SHOWN_VALUES {
+                self.first.push(shown.clone());
+            }
+            self.texts.insert(shown, 1);
+        }
+    }
+
+    fn summary(&self, name: String, kind: ColumnKind) -> ColumnSummary {
+        match self.range {
+            Some((low, high)) if !self.has_words => {
+                let kind = if kind == ColumnKind::Integer { kind } else { ColumnKind::Number };
+                ColumnSummary { name, kind: kind.to_string(), distinct: None, examples: vec![low.to_string(), high.to_string()] }
+            }
+            _ => {
+                let distinct = (kind != ColumnKind::List).then_some(self.texts.len());
+                ColumnSummary { name, kind: kind.to_string(), distinct, examples: self.first.clone() }
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! From an AnnData file to cell records.
+
+use std::path::{Path, PathBuf};
+
+use tn_io::{
+    AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, EncodeSectionError, EncodedCells, Normalization, PANEL_KEY, PROVENANCE_KEY,
+    Provenance, TableReader, encode_file,
+};
+use tn_sentence::{CellRecord, Position, TieBreak};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/golden/anndata")).join(name)
+}
+
+fn encode(path: &Path, options: &EncodeOptions) -> Result<Vec<CellRecord>, EncodeSectionError> {
+    EncodedCells::new(&AnnData::open(path)?, options)?.collect()
+}
+
+/// Writes a file of cells that all express gene 0 to 2 like `values`.
+fn write(path: &Path, cells: usize, genes: &[&str], values: &[f32]) {
+    let mut writer = AnnDataWriter::create(path, genes, &["section", "cell_type"]).unwrap();
+    for i in 0..cells {
+        writer
+            .push(&AnnDataRow {
+                name: &format!("c{i}"),
+                position: Position::new(i as f64, 0.5).unwrap(),
+                columns: &["s1", "Astro"],
+                genes: &(0..values.len() as u32).collect::<Vec<_>>(),
+                values,
+            })
+            .unwrap();
+    }
+    writer.finish().unwrap();
+}
+
+#[test]
+fn cells_are_ranked_with_their_places_and_metadata() {
+    let options = EncodeOptions::new().with_columns(["class", "y"]).with_tie_break(TieBreak::Symbol);
+    let section = AnnData::open(golden("csr.h5ad")).unwrap();
+    let mut encoded = EncodedCells::new(&section, &options).unwrap();
+    let cells: Vec<CellRecord> = encoded.by_ref().map(Result::unwrap).collect();
+    let rankings: Vec<String> = cells.iter().map(|cell| cell.ranking.to_string()).collect();
+    assert_eq!(rankings, ["AQP4 MBP", "GFAP", "MBP AQP4 GFAP", "CX3CR1", "GFAP MBP"]);
+    // The third cell expresses nothing.
+    assert_eq!(encoded.skipped(), 1);
+    assert_eq!((cells[2].cell_name.as_str(), cells[2].section.as_str(), cells[2].position.x()), ("cell_3", "s2", 10.0));
+    assert_eq!(cells[2].metadata.iter().collect::<Vec<_>>(), [("class", "Micro/glia"), ("y", "8")]);
+}
+
+#[test]
+fn a_file_becomes_a_table_with_its_provenance_and_panel() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.parquet");
+    let summary = encode_file(&golden("dense.h5ad"), &path, &EncodeOptions::new().with_columns(["class"])).unwrap();
+    assert_eq!((summary.cells, summary.skipped, summary.sections["s2"]), (5, 1, 3));
+    let reader = TableReader::<CellRecord>::open(&path).unwrap();
+    let metadata = reader.metadata();
+    assert_eq!(metadata[PANEL_KEY], r#"["GFAP","AQP4","MBP","CX3CR1"]"#);
+    let provenance = Provenance::from_json(&metadata[PROVENANCE_KEY]).unwrap();
+    assert_eq!((provenance.step.as_str(), provenance.seed, provenance.inputs[0].name.as_str()), ("encode", Some(42), "dense.h5ad"));
+    assert_eq!(reader.read_all().unwrap().len(), 5);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.h5ad");
+    write(&file, 40_000, &["A", "B", "C"], &[1.0, 1.0, 2.0]);
+    let bytes = |threads: usize| {
+        let path = folder.path().join(format!("{threads}.parquet"));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| encode_file(&file, &path, &EncodeOptions::new())).unwrap();
+        std::fs::read(path).unwrap()
+    };
+    assert!(bytes(1) == bytes(3));
+}
+
+#[test]
+fn layers_coordinates_and_normalization_can_be_chosen() {
+    let options = EncodeOptions::new().with_coordinates("y", "x").with_normalization(Normalization::Log1p10 { target_sum: 100.0 });
+    let cells = encode(&golden("csr.h5ad"), &options.with_max_genes(1)).unwrap();
+    assert_eq!((cells[0].position.x(), cells[0].ranking.len()), (5.0, 1));
+    let cells = encode(&golden("spatial_only.h5ad"), &EncodeOptions::new()).unwrap();
+    assert_eq!(cells[0].position, Position::new(1.5, 5.0).unwrap());
+}
+
+fn check_error(result: Result<Vec<CellRecord>, EncodeSectionError>, expected: &str) {
+    let error = result.unwrap_err();
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[test]
+fn a_missing_column_is_named_with_those_there_are_and_the_option() {
+    let file = golden("csr.h5ad");
+    check_error(
+        encode(&file, &EncodeOptions::new().with_section("slice")),
+        r#"has no column "slice"; columns are x, y, section, class, note, inside; did you mean --section section?"#,
+    );
+    check_error(encode(&file, &EncodeOptions::new().with_coordinates("a", "y")), "did you mean --x x?");
+    check_error(encode(&file, &EncodeOptions::new().with_columns(["label"])), "name another with --columns");
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.h5ad");
+    write(&file, 2, &["A"], &[1.0]);
+    check_error(encode(&file, &EncodeOptions::new().with_columns(["class"])), "did you mean --columns cell_type?");
+}
+
+#[test]
+fn unusable_expression_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.h5ad");
+    let check = |genes: &[&str], values: &[f32], expected: &str| {
+        write(&file, 3, genes, values);
+        check_error(encode(&file, &EncodeOptions::new()), expected);
+    };
+    check(&["A", "B"], &[1.0, -2.0], "cell c0 of");
+    check(&["A", "B"], &[1.0, f32::NAN], "cell c0 of");
+    check(&["A", "B"], &[0.5, 300.0], "--normalize");
+    check(&["A", "a"], &[1.0, 2.0], "no usable panel");
+}
+
+#[test]
+fn a_file_without_cells_or_expression_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, table) = (folder.path().join("a.h5ad"), folder.path().join("a.parquet"));
+    write(&file, 0, &["A"], &[]);
+    assert!(matches!(encode_file(&file, &table, &EncodeOptions::new()), Err(EncodeSectionError::NoCells { .. })));
+    write(&file, 3, &["A"], &[]);
+    assert!(matches!(encode_file(&file, &table, &EncodeOptions::new()), Err(EncodeSectionError::NoExpression { cells: 3, .. })));
+    assert!(!table.exists());
+}
+
+#[test]
+fn a_cell_without_a_place_is_refused() {
+    let options = EncodeOptions::new().with_coordinates("age", "y");
+    check_error(encode(&golden("nullable.h5ad"), &options), "cell cell_1 of");
+}
+
+#[test]
+fn a_cell_without_a_section_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.h5ad");
+    let mut writer = AnnDataWriter::create(&file, &["A"], &["section"]).unwrap();
+    let position = Position::new(1.0, 2.0).unwrap();
+    writer.push(&AnnDataRow { name: "lost", position, columns: &[""], genes: &[0], values: &[1.0] }).unwrap();
+    writer.finish().unwrap();
+    check_error(encode(&file, &EncodeOptions::new()), "cell lost of");
+}
