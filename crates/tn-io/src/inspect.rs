@@ -91,7 +91,7 @@ pub struct ColumnSummary {
     pub name: String,
     /// Its type, in words.
     pub kind: String,
-    /// Number of distinct values of text.
+    /// Number of distinct values of text; in tables counted up to 10,000.
     pub distinct: Option<usize>,
     /// The first few distinct values, or the smallest and the largest number.
     pub examples: Vec<String>,

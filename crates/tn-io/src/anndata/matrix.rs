@@ -9,8 +9,8 @@ use super::storage::{Node, Storage, type_name};
 use crate::ReadError;
 use crate::section_reader::SparseRows;
 
-/// Bytes of a dense block, or values of a sparse one, that are good to hold at once.
-const BLOCK_VALUES: usize = 4 << 20;
+/// Values of a block that are good to hold at once.
+const BLOCK_VALUES: usize = 2 << 20;
 
 const RESAVE_CSC: &str = "save it again by rows: adata.X = adata.X.tocsr(); adata.write_h5ad(OUT)";
 const RESAVE_MATRIX: &str = "save it again with a current anndata: anndata.read_h5ad(IN).write_h5ad(OUT)";
@@ -89,7 +89,7 @@ impl Matrix {
             Self::Dense(_) => genes,
             Self::Csr { data, .. } => data.shape().iter().product::<u64>() as usize / cells.max(1),
         };
-        (BLOCK_VALUES / values_per_row.max(1)).clamp(1, 16_384)
+        (BLOCK_VALUES / values_per_row.max(1)).clamp(1, 4_096)
     }
 
     pub(super) fn rows(&self, storage: &Storage, object: &str, range: Range<usize>, genes: usize) -> Result<SparseRows, ReadError> {
