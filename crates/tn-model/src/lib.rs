@@ -1,4 +1,63 @@
-//! tn-model.
+//! A Qwen3 decoder that learns spatial sentences and writes cells.
+//!
+//! Training from scratch on one page: a tokenizer with one token for each gene, a small decoder, a few steps, and the ranking that the
+//! model expects at a place.
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use tn_model::generation::{GenerationOptions, Generator};
+//! use tn_model::training::{Trainer, TrainingConfig};
+//! use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions};
+//! use tn_sentence::{TaskRecord, Vocabulary};
+//!
+//! // Two kinds of cells in alternation.
+//! let panel = Vocabulary::new(["GFAP", "AQP4", "GAD1", "SST"])?;
+//! let astrocyte = |x: u32| format!("<pos> X: {x}, Y: 0 <meta> class: Astro <cs> GFAP AQP4 </cs>");
+//! let neuron = |x: u32| format!("<pos> X: {x}, Y: 0 <meta> class: Neuron <cs> GAD1 SST </cs>");
+//! let sentences: Vec<String> = (0..24).map(|x| format!("{} {} {}", astrocyte(x), neuron(x + 5), astrocyte(x + 10))).collect();
+//!
+//! let tokenizer = SentenceTokenizer::train(sentences.iter().cloned(), &panel, &TokenizerOptions::default())?;
+//! let sequences: Vec<TokenSequence> = sentences.iter().map(|text| TokenSequence::encode(&tokenizer, text)).collect();
+//! let config = Qwen3Config { num_hidden_layers: 1, ..Qwen3Config::tiny(tokenizer.vocab_size()) };
+//! let mut model = Qwen3::initialize(&config, 42, &Device::flex());
+//! let training = TrainingConfig { epochs: 20, ..TrainingConfig::from_scratch() };
+//! Trainer::new(training)?.fit(&mut model, &sequences, &[], &mut ())?;
+//!
+//! let task = TaskRecord { prompt: astrocyte(3), class: "Neuron".into(), x: 8.0, y: 0.0, ..TaskRecord::default() };
+//! let options = GenerationOptions { samples: 8, ..GenerationOptions::default() };
+//! let generator = Generator::new(&model, tokenizer, options)?.with_panel(panel.clone())?;
+//! let expected = generator.expected_ranking(&task)?;
+//! assert!(expected.record.generated_block.starts_with("<pos> X: 8, Y: 0 <meta> class: Neuron <cs> GAD1 SST"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Which type do I need?
+//!
+//! | I have | I want | Type |
+//! |---|---|---|
+//! | sentences | tokens | [`SentenceTokenizer`], [`TokenSequence`], [`Chunker`] |
+//! | a Hugging Face folder | a decoder | [`Qwen3::load`], [`Qwen3::with_adapter`] |
+//! | a shape | a decoder to train from scratch | [`Qwen3Config`], [`Qwen3::initialize`] |
+//! | a decoder | a LoRA adapter on it | [`Qwen3::with_new_adapters`] |
+//! | token sequences | a trained decoder | [`training::Trainer`] |
+//! | a trained decoder and tasks | cells | [`generation::Generator`] |
+//! | a trained decoder | a folder for transformers, vLLM or PEFT | [`Qwen3::save`], [`Qwen3::save_adapter`] |
+//!
+//! # Layers
+//!
+//! [`kernels`] holds the operations, each with a fast CPU body and a reference in plain tensor operations; [`qwen3`] composes them into
+//! blocks with an explicit reverse pass; [`training`] and [`generation`] use the decoder. Weights are 32-bit; everything runs on Burn's
+//! Flex backend, and any other Burn device takes the reference path.
+//!
+//! # Reproducibility
+//!
+//! The same seed gives the same bytes on any number of threads, on one kind of processor: work is cut into blocks of fixed size, and sums
+//! over blocks have a fixed order. Processors with other vector instructions may round differently.
+//!
+//! # Out of scope for now
+//!
+//! CUDA kernels, half-precision weights on the CPU, and several requests in one batch: each target is read and written by itself, with all
+//! its samples together.
 
 pub mod generation;
 pub mod kernels;
