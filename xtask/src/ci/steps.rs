@@ -1,0 +1,61 @@
+//! The steps, in the order in which their failure tells most.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Result, ensure};
+
+use super::smoke;
+use crate::flags::FixturesFlags;
+use crate::workspace::cargo;
+
+/// A step and what it does.
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) work: Work,
+}
+
+pub(super) enum Work {
+    Commands(Vec<Command>),
+    Tests(Command),
+    Function(fn() -> Result<()>),
+}
+
+/// Sets of features that a user may ask for. Those with Burn are what all other steps build.
+const FEATURES: [&[&str]; 10] = [
+    &["--package", "tissuenarrator", "--no-default-features"],
+    &["--package", "tissuenarrator"],
+    &["--package", "tissuenarrator", "--no-default-features", "--features", "sentence"],
+    &["--package", "tissuenarrator", "--no-default-features", "--features", "spatial"],
+    &["--package", "tissuenarrator", "--no-default-features", "--features", "eval"],
+    &["--package", "tissuenarrator", "--no-default-features", "--features", "io"],
+    &["--package", "tissuenarrator", "--no-default-features", "--features", "perturb"],
+    &["--package", "tissuenarrator", "--no-default-features", "--features", "sentence,serde"],
+    &["--package", "tn-sentence", "--features", "serde"],
+    &["--package", "tn-sentence", "--features", "test-suite"],
+];
+
+/// Returns all steps.
+pub(super) fn all() -> Vec<Step> {
+    let commands = |name, commands| Step { name, work: Work::Commands(commands) };
+    let mut documentation = cargo(["doc", "--quiet", "--workspace", "--no-deps"]);
+    documentation.env("RUSTDOCFLAGS", "-D warnings");
+    vec![
+        commands("format", vec![cargo(["fmt", "--all", "--check"])]),
+        Step { name: "fixtures", work: Work::Function(fixtures) },
+        commands("features", FEATURES.iter().map(|features| check(features)).collect()),
+        commands("lints", vec![cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])]),
+        commands("documentation", vec![documentation]),
+        Step { name: "main job, seconds long", work: Work::Function(smoke::run) },
+        Step { name: "tests", work: Work::Tests(cargo(["test", "--quiet", "--workspace", "--no-fail-fast"])) },
+    ]
+}
+
+fn check(features: &[&str]) -> Command {
+    cargo(["check", "--quiet"].iter().chain(features))
+}
+
+fn fixtures() -> Result<()> {
+    let code = crate::fixtures::run(&FixturesFlags { check: true })?;
+    ensure!(code == ExitCode::SUCCESS, "the fixtures are not as committed");
+    Ok(())
+}

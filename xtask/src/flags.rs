@@ -1,0 +1,107 @@
+//! The command line of `cargo xtask`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Commands for contributors and benchmarkers.
+#[derive(Debug, Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", version)]
+pub(crate) struct Flags {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the main job: from sections to generated cells, scores, a recovered planted effect and a report.
+    Reproduce(ReproduceFlags),
+    /// Runs every check of the repository: format, lints, documentation, features, tests, a tiny main job.
+    Ci(CiFlags),
+    /// Checks that the committed fixtures are complete and unchanged.
+    Fixtures(FixturesFlags),
+    /// Runs the benchmarks; arguments after `--` go to criterion.
+    Bench(BenchFlags),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ReproduceFlags {
+    /// An AnnData file to run on, instead of simulated sections.
+    #[arg(long, value_name = "FILE.h5ad")]
+    pub(crate) data: Option<PathBuf>,
+    /// Folder of all outputs.
+    #[arg(long, value_name = "DIR", default_value = "target/reproduce")]
+    pub(crate) out: PathBuf,
+    /// Seed of everything that is drawn.
+    #[arg(long, default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// Threads; all cores by default. The results do not depend on it.
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Optimizer steps of the training, instead of the tier's own number.
+    #[arg(long)]
+    pub(crate) steps: Option<u64>,
+    /// Trajectories of each expected ranking, instead of the tier's own number.
+    #[arg(long, value_name = "K")]
+    pub(crate) samples: Option<u32>,
+    /// How much to run.
+    #[arg(long, value_enum, default_value_t = Tier::Small)]
+    pub(crate) tier: Tier,
+    /// Hugging Face folder of the base model of the tier `full`.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) base: Option<PathBuf>,
+    /// Column of the file with the class of a cell.
+    #[arg(long, requires = "data")]
+    pub(crate) class: Option<String>,
+    /// Column of the file with the section of a cell.
+    #[arg(long, requires = "data")]
+    pub(crate) section: Option<String>,
+    /// Column of the file with the horizontal coordinate in micrometers.
+    #[arg(long, requires_all = ["data", "y"])]
+    pub(crate) x: Option<String>,
+    /// Column of the file with the vertical coordinate in micrometers.
+    #[arg(long, requires_all = ["data", "x"])]
+    pub(crate) y: Option<String>,
+    /// Column of the file with the split of a cell: train, val or test. Without one, spatial blocks are split.
+    #[arg(long, requires = "data")]
+    pub(crate) split: Option<String>,
+    /// A table of tasks to be scored on, instead of targets drawn from the test split.
+    #[arg(long, value_name = "FILE.parquet", requires = "data")]
+    pub(crate) tasks: Option<PathBuf>,
+    /// Keeps the outputs of an earlier run with the same options, even of one that was completed by another build.
+    #[arg(long)]
+    pub(crate) reuse: bool,
+    /// A run of seconds that checks that everything works; its numbers mean nothing and are not judged.
+    #[arg(long, hide = true)]
+    pub(crate) smoke: bool,
+}
+
+/// How much of the main job to run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Tier {
+    /// A small decoder from scratch, on a CPU, in minutes.
+    Small,
+    /// The published configuration: LoRA on Qwen3-4B. Takes a base model and a CUDA device.
+    Full,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CiFlags {
+    /// Runs only the steps whose name contains this.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) only: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct FixturesFlags {
+    /// Compares with the committed list and reports every difference. Without it, the list is written anew.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchFlags {
+    /// Arguments for criterion, such as a filter.
+    #[arg(last = true)]
+    pub(crate) arguments: Vec<String>,
+}

@@ -1,0 +1,127 @@
+//! How large each part of a run is. What needs tuning is here.
+
+use data_fixtures::SimulationConfig;
+use serde::Serialize;
+
+/// The sizes of a run. Results depend on these values, the seed and the input, and on nothing else.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Plan {
+    /// The tier's name in results.
+    pub(super) tier: &'static str,
+    /// The tissue to simulate; nothing where a real section is read.
+    pub(super) simulation: Option<SimulationConfig>,
+    /// Metadata of each cell in sentences and tasks, where the input has it.
+    pub(super) metadata: Vec<&'static str>,
+    /// Neighbors of a cell in training sentences and prompts.
+    pub(super) neighbors: usize,
+    /// Genes of each cell in sentences and prompts.
+    pub(super) genes: usize,
+    pub(super) training: TrainingPlan,
+    pub(super) generation: GenerationPlan,
+    /// The planted effect to recover, in a simulated tissue.
+    pub(super) proximity: Option<ProximityPlan>,
+    /// Whether the numbers are held against their expectations.
+    pub(super) judged: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct TrainingPlan {
+    /// Optimizer steps.
+    pub(super) steps: u64,
+    /// Sentences of a step.
+    pub(super) batch: usize,
+    pub(super) learning_rate: f64,
+    /// Sentences of the validation split whose loss is reported at the end.
+    pub(super) validation_sentences: usize,
+    /// Sentences that the tokenizer is trained on.
+    pub(super) tokenizer_sentences: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct GenerationPlan {
+    /// Held-out cells to write, spread evenly over classes.
+    pub(super) targets: usize,
+    /// Trajectories of each expected ranking.
+    pub(super) trajectories: u32,
+    /// Tokens of a cell at most: its header and its genes.
+    pub(super) max_new_tokens: usize,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct ProximityPlan {
+    /// Targets have no partner at this distance or less, in micrometers.
+    pub(super) clear_radius_um: f64,
+    /// Where partners are inserted, in micrometers.
+    pub(super) distance_um: f64,
+    /// How many partners are inserted next to each target.
+    pub(super) count: u32,
+    /// Targets at most.
+    pub(super) targets: usize,
+    /// Trajectories of each expected ranking.
+    pub(super) trajectories: u32,
+    /// A gene counts as present when it is among this many first genes.
+    pub(super) ranks: usize,
+}
+
+impl Plan {
+    /// The small tier on simulated sections: within 15 minutes on 2 cores.
+    pub(super) fn small(seed: u64) -> Self {
+        Self {
+            tier: "small",
+            simulation: Some(SimulationConfig { seed, ..SimulationConfig::default() }),
+            metadata: vec!["class", "spatial_domain"],
+            neighbors: 12,
+            genes: 50,
+            training: TrainingPlan {
+                steps: 2_400,
+                batch: 4,
+                learning_rate: 3e-3,
+                validation_sentences: 64,
+                tokenizer_sentences: 1_000,
+            },
+            generation: GenerationPlan { targets: 300, trajectories: 16, max_new_tokens: 80 },
+            proximity: Some(ProximityPlan {
+                clear_radius_um: 45.0,
+                distance_um: 15.0,
+                count: 2,
+                targets: 80,
+                trajectories: 16,
+                ranks: 30,
+            }),
+            judged: true,
+        }
+    }
+
+    /// The small tier on a real section: about 30 minutes of training on 2 cores.
+    pub(super) fn real() -> Self {
+        let small = Self::small(0);
+        Self {
+            tier: "real",
+            simulation: None,
+            metadata: vec!["class"],
+            training: TrainingPlan { steps: 2_000, ..small.training },
+            proximity: None,
+            ..small
+        }
+    }
+
+    /// Shrinks a plan to a run of seconds.
+    pub(super) fn smoke(mut self) -> Self {
+        self.tier = if self.simulation.is_some() { "smoke" } else { "smoke-real" };
+        if let Some(simulation) = &mut self.simulation {
+            *simulation = SimulationConfig { cells: 1_200, genes: 120, sections: 3, classes: 8, ..simulation.clone() };
+        }
+        self.neighbors = 6;
+        self.genes = 15;
+        self.training =
+            TrainingPlan { steps: 5, batch: 2, validation_sentences: 4, tokenizer_sentences: 50, ..self.training };
+        self.generation = GenerationPlan { targets: 16, trajectories: 2, max_new_tokens: 60 };
+        if let Some(proximity) = &mut self.proximity {
+            proximity.targets = 4;
+            proximity.trajectories = 2;
+            proximity.ranks = 10;
+        }
+        self.judged = false;
+        self
+    }
+}
