@@ -69,6 +69,11 @@ pub fn tasks(cells: &[CellRecord], targets: usize) -> Vec<TaskRecord> {
     tasks
 }
 
+/// Compiles the program of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 #[cfg(test)]
 mod tests {
     use super::*;
