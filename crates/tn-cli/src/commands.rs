@@ -1,0 +1,84 @@
+//! The commands, one file each.
+
+mod baseline;
+mod encode;
+mod generate;
+mod inspect;
+mod merge;
+mod patch;
+mod prompts;
+mod score;
+mod simulate;
+mod train;
+
+use clap::{Subcommand, ValueEnum};
+use tissuenarrator::sentence::Conditioning;
+
+use crate::arguments::GlobalOptions;
+use crate::error::CliError;
+use crate::progress::Console;
+use crate::report::Report;
+
+/// What `tn` can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show what is in an .h5ad file or a table, and which columns could be what
+    Inspect(inspect::Inspect),
+    /// Simulate a tissue with planted, recorded spatial effects
+    Simulate(simulate::Simulate),
+    /// Turn expression (.h5ad) into cell sentences
+    Encode(encode::Encode),
+    /// Turn cells into spatial sentences for training
+    Patch(patch::Patch),
+    /// Turn cells into tasks: a place, its neighbors, and the cell observed there
+    Prompts(prompts::Prompts),
+    /// Train a model on spatial sentences, from scratch or with LoRA
+    Train(train::Train),
+    /// Merge a LoRA adapter into its base model
+    Merge(merge::Merge),
+    /// Let a model write the cells of tasks
+    Generate(generate::Generate),
+    /// Let a baseline write the cells of tasks
+    Baseline(baseline::Baseline),
+    /// Score generated cells against the observed ones
+    Score(score::Score),
+}
+
+impl Command {
+    /// Runs the command.
+    pub(crate) fn run(&self, global: &GlobalOptions, console: &Console) -> Result<Report, CliError> {
+        match self {
+            Self::Inspect(command) => command.run(),
+            Self::Simulate(command) => command.run(global.seed),
+            Self::Encode(command) => command.run(global.seed),
+            Self::Patch(command) => command.run(global.seed, console),
+            Self::Prompts(command) => command.run(global.seed, console),
+            Self::Train(command) => command.run(global.seed, console),
+            Self::Merge(command) => command.run(),
+            Self::Generate(command) => command.run(global.seed, console),
+            Self::Baseline(command) => command.run(global.seed),
+            Self::Score(command) => command.run(),
+        }
+    }
+}
+
+/// What a predictor is told about its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    /// Place and metadata, such as the class
+    Conditioned,
+    /// The place; the metadata are to be predicted too
+    Unconditioned,
+    /// The place, and no metadata of the neighbors either
+    PositionOnly,
+}
+
+impl Mode {
+    fn conditioning(self) -> Conditioning {
+        match self {
+            Self::Conditioned => Conditioning::Conditioned,
+            Self::Unconditioned => Conditioning::Unconditioned,
+            Self::PositionOnly => Conditioning::PositionOnly,
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `tn encode`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tissuenarrator::io::{AnnData, EncodeOptions, Normalization, SectionReader, TARGET_SUM, encode_file};
+use tissuenarrator::sentence::TieBreak;
+
+use crate::error::CliError;
+use crate::report::Report;
+
+/// Columns that later steps know by name, copied where the file has them.
+const KNOWN_COLUMNS: [&str; 4] = ["class", "split", "spatial_domain", "perturbation"];
+
+/// Turn expression into cell sentences: the genes of each cell from the highest to the lowest.
+///
+/// Files are read in blocks, so memory does not grow with their size.
+#[derive(Args, Debug)]
+pub(crate) struct Encode {
+    /// Expression (.h5ad)
+    file: PathBuf,
+    /// Table of cells
+    #[arg(short, long, value_name = "CELLS.parquet")]
+    output: PathBuf,
+    /// Layer to take in place of X
+    #[arg(long, value_name = "NAME")]
+    layer: Option<String>,
+    /// Column of horizontal coordinates, in micrometers [default: x, or obsm/spatial]
+    #[arg(long, value_name = "COLUMN")]
+    x: Option<String>,
+    /// Column of vertical coordinates, in micrometers [default: y, or obsm/spatial]
+    #[arg(long, value_name = "COLUMN")]
+    y: Option<String>,
+    /// Column of sections: cells that share a coordinate frame [default: section]
+    #[arg(long, value_name = "COLUMN")]
+    section: Option<String>,
+    /// Columns to copy [default: those of class, split, spatial_domain and perturbation that exist]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    columns: Option<Vec<String>>,
+    /// What happens to values before they are ranked
+    #[arg(long, value_enum, default_value_t = Normalize::Auto)]
+    normalize: Normalize,
+    /// Genes to keep of each cell, the highest [default: all]
+    #[arg(long, value_name = "N")]
+    max_genes: Option<usize>,
+    /// How genes of equal expression are ordered
+    #[arg(long, value_enum, default_value_t = Ties::Seed)]
+    tie_break: Ties,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Normalize {
+    /// Counts as with log1p10, logarithms as they are
+    Auto,
+    /// As they are
+    None,
+    /// log10(1 + x) of values scaled to 10,000 a cell
+    Log1p10,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Ties {
+    /// At random, by the seed and the name of the cell
+    Seed,
+    /// By symbol
+    Symbol,
+}
+
+impl Encode {
+    pub(super) fn run(&self, seed: u64) -> Result<Report, CliError> {
+        let summary = encode_file(&self.file, &self.output, &self.options(seed)?)?;
+        serde_json::to_value(&summary).map(Report::summary).map_err(CliError::Json)
+    }
+
+    fn options(&self, seed: u64) -> Result<EncodeOptions, CliError> {
+        let normalization = match self.normalize {
+            Normalize::Auto => Normalization::Auto,
+            Normalize::None => Normalization::None,
+            Normalize::Log1p10 => Normalization::Log1p10 { target_sum: TARGET_SUM },
+        };
+        let tie_break = match self.tie_break {
+            Ties::Seed => TieBreak::Seed,
+            Ties::Symbol => TieBreak::Symbol,
+        };
+        let mut options =
+            EncodeOptions::new().with_columns(self.columns()?).with_normalization(normalization).with_tie_break(tie_break).with_seed(seed);
+        if let Some(layer) = &self.layer {
+            options = options.with_layer(layer);
+        }
+        if self.x.is_some() || self.y.is_some() {
+            options = options.with_coordinates(self.x.as_deref().unwrap_or("x"), self.y.as_deref().unwrap_or("y"));
+        }
+        if let Some(section) = &self.section {
+            options = options.with_section(section);
+        }
+        if let Some(max_genes) = self.max_genes {
+            options = options.with_max_genes(max_genes);
+        }
+        Ok(options)
+    }
+
+    fn columns(&self) -> Result<Vec<String>, CliError> {
+        if let Some(columns) = &self.columns {
+            return Ok(columns.iter().map(|column| column.trim().to_owned()).filter(|column| !column.is_empty()).collect());
+        }
+        let section = match &self.layer {
+            None => AnnData::open(&self.file)?,
+            Some(layer) => AnnData::open_layer(&self.file, layer)?,
+        };
+        let present = section.columns();
+        Ok(KNOWN_COLUMNS.into_iter().filter(|name| present.iter().any(|column| column == name)).map(str::to_owned).collect())
+    }
+}

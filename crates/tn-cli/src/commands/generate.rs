@@ -1,0 +1,353 @@
+//! `tn generate`.
+
+mod shards;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use rayon::prelude::*;
+use serde_json::json;
+use tissuenarrator::io::Provenance;
+use tissuenarrator::model::SentenceTokenizer;
+use tissuenarrator::model::generation::{GenerateError, GenerationOptions, Generator, PanelTokens, Sampling};
+use tissuenarrator::sentence::{FinishReason, GeneratedRecord, PromptOrder, TaskRecord, Vocabulary};
+
+use self::shards::Shards;
+use super::Mode;
+use crate::cell_tables;
+use crate::error::{CliError, TableKind};
+use crate::gene_panel;
+use crate::interrupt::Interrupt;
+use crate::model_folder::{self, LoadedModel};
+use crate::progress::{Console, Task};
+use crate::report::Report;
+
+/// Trajectories of the expected ranking, unless said otherwise.
+const TRAJECTORIES: u32 = 16;
+
+/// Let a model write the cells of tasks.
+///
+/// Results are saved in OUTPUT.partial while the command runs; if it is interrupted, --resume goes on from there. A cell depends
+/// on the seed, its name and the number of the sample only, not on the other tasks.
+#[derive(Args, Debug)]
+pub(crate) struct Generate {
+    /// Table of tasks
+    tasks: PathBuf,
+    /// Table of generated cells
+    #[arg(short, long, value_name = "GENERATED.parquet")]
+    output: PathBuf,
+    /// Model (config.json, safetensors, tokenizer.json), such as the run folder of `tn train`
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// LoRA adapter of the model
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// What the model is told about the target
+    #[arg(long, value_enum, default_value_t = Mode::Conditioned)]
+    mode: Mode,
+    /// Order of the neighbors in the prompt
+    #[arg(long, value_enum, default_value_t = Order::FarToNearWeighted)]
+    order: Order,
+    /// How strongly distance counts in the order far-to-near-weighted; 0 is a random order
+    #[arg(long, value_name = "TAU", default_value_t = 1.0)]
+    tau: f64,
+    /// Neighbors in the prompt, the last ones of the order
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    max_cells: usize,
+    /// Samples of each cell, or trajectories with --consensus [default: 1; 16 with --consensus]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    samples: Option<u32>,
+    /// Write the expected ranking over the samples, drawn at temperature 1, instead of each sample
+    #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p", "greedy", "free"])]
+    consensus: bool,
+    /// Divides the logits; 0 takes the most probable token
+    #[arg(long, value_name = "T", default_value_t = 0.3)]
+    temperature: f32,
+    /// Draw from the K most probable tokens; 0 is all
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    top_k: usize,
+    /// Draw from the most probable tokens that hold this share of the probability; 1 is all
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95)]
+    top_p: f32,
+    /// Draw from tokens at least this probable, relative to the most probable one
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    min_p: f32,
+    /// Take the most probable token at every step
+    #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p"])]
+    greedy: bool,
+    /// Tokens to write, at most
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = parse_positive)]
+    max_new_tokens: usize,
+    /// Genes that may be written: one symbol a line, or an .h5ad file [default: panel.txt of the adapter or the model]
+    #[arg(long, value_name = "FILE", conflicts_with = "free")]
+    panel: Option<PathBuf>,
+    /// Write freely: any token at any time, genes of the panel or not, twice or not
+    #[arg(long)]
+    free: bool,
+    /// Tasks between two saves
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = parse_positive)]
+    save_every: usize,
+    /// Go on with the interrupted run of the same output, if there is one
+    #[arg(long)]
+    resume: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Order {
+    /// At random, the nearest tend to come last
+    FarToNearWeighted,
+    /// By falling distance
+    FarToNear,
+    /// By rising distance
+    NearToFar,
+    /// At random
+    Random,
+    /// As in the task
+    AsGiven,
+}
+
+fn parse_positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("expected 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+impl Generate {
+    pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
+        cell_tables::check_output(&self.output)?;
+        self.sampling().validate()?;
+        let tasks = cell_tables::read::<TaskRecord>(&self.tasks, TableKind::Tasks)?;
+        let panel_file = self.panel_file()?;
+        let provenance = self.provenance(seed, panel_file.as_deref())?;
+        let mut shards = Shards::of_output(&self.output, &provenance, self.save_every);
+        if self.resume && shards.is_finished() {
+            tracing::info!("this run is finished already");
+            let generated = cell_tables::read::<GeneratedRecord>(&self.output, TableKind::Generated)?;
+            return Ok(Summary::of(&generated.rows).report(tasks.rows.len()));
+        }
+        shards.check(self.resume)?;
+        let generator = self.generator(seed, panel_file.as_deref())?;
+        shards.start()?;
+
+        let interrupt = Interrupt::watch()?;
+        let progress = console.task("generate", "tasks", tasks.rows.len() as u64);
+        let mut summary = Summary::default();
+        for (number, chunk) in tasks.rows.chunks(self.save_every).enumerate() {
+            let records = match shards.read(number)? {
+                Some(records) => {
+                    progress.skip(chunk.len() as u64);
+                    records
+                }
+                None => {
+                    let done = (number * self.save_every) as u64;
+                    let interrupted = CliError::Interrupted { done, total: tasks.rows.len() as u64, unit: "tasks" };
+                    let records = self.write_cells(&generator, chunk, &progress, &interrupt).ok_or(interrupted)?;
+                    let records = self.check_failures(records, chunk, &tasks.rows).inspect_err(|_| shards.abandon())?;
+                    shards.write(number, &records)?;
+                    records
+                }
+            };
+            summary.add(&records);
+        }
+        shards.finish(tasks.rows.len(), &tasks.metadata)?;
+        Ok(summary.report(tasks.rows.len()))
+    }
+
+    /// Writes the cells of some tasks, in parallel; nothing if the run is interrupted.
+    fn write_cells(
+        &self,
+        generator: &Generator,
+        tasks: &[TaskRecord],
+        progress: &Task,
+        interrupt: &Interrupt,
+    ) -> Option<Vec<Result<Vec<GeneratedRecord>, GenerateError>>> {
+        let write = |task: &TaskRecord| {
+            if interrupt.is_requested() {
+                return None;
+            }
+            let records = match self.consensus {
+                true => generator.expected_ranking(task).map(|consensus| vec![consensus.record]),
+                false => generator.samples(task),
+            };
+            progress.advance(1);
+            Some(records)
+        };
+        tasks.par_iter().map(write).collect()
+    }
+
+    /// Turns failed tasks into rows without a cell. If the first tasks fail altogether, so will the others.
+    fn check_failures(
+        &self,
+        results: Vec<Result<Vec<GeneratedRecord>, GenerateError>>,
+        tasks: &[TaskRecord],
+        all: &[TaskRecord],
+    ) -> Result<Vec<GeneratedRecord>, CliError> {
+        let is_first = tasks.as_ptr() == all.as_ptr();
+        if is_first && results.iter().all(Result::is_err) {
+            return match results.into_iter().find_map(Result::err) {
+                Some(error) => Err(CliError::EveryTaskFailed { tasks: tasks.len(), source: Box::new(error.into()) }),
+                None => Ok(Vec::new()),
+            };
+        }
+        let records = results.into_iter().zip(tasks).flat_map(|(result, task)| {
+            result.unwrap_or_else(|error| {
+                tracing::warn!("{error}");
+                vec![failed(task)]
+            })
+        });
+        Ok(records.collect())
+    }
+
+    fn generator(&self, seed: u64, panel_file: Option<&Path>) -> Result<Generator, CliError> {
+        let LoadedModel { model, tokenizer } = model_folder::load(&self.model, self.adapter.as_deref())?;
+        let panel = match panel_file {
+            None => None,
+            Some(path) => self.usable_panel(gene_panel::read(path)?, &tokenizer)?,
+        };
+        let generator = Generator::new(&model, tokenizer, self.options(seed))?;
+        Ok(match panel {
+            Some(panel) => generator.with_panel(panel)?,
+            None => generator,
+        })
+    }
+
+    /// Returns the panel if the tokenizer can be held to it. A consensus cannot do without.
+    fn usable_panel(&self, panel: Vocabulary, tokenizer: &SentenceTokenizer) -> Result<Option<Vocabulary>, CliError> {
+        match PanelTokens::new(tokenizer, &panel) {
+            Ok(_) => Ok(Some(panel)),
+            Err(error) if self.consensus => Err(error.into()),
+            Err(error) => {
+                tracing::warn!("genes are written freely: {error}");
+                Ok(None)
+            }
+        }
+    }
+
+    fn panel_file(&self) -> Result<Option<PathBuf>, CliError> {
+        if self.free || self.panel.is_some() {
+            return Ok(self.panel.clone());
+        }
+        let folders = self.adapter.iter().chain([&self.model]);
+        let looked_in: Vec<PathBuf> = folders.map(|folder| folder.join(gene_panel::FILE_NAME)).collect();
+        match looked_in.iter().find(|path| path.exists()) {
+            Some(path) => Ok(Some(path.clone())),
+            None if self.consensus => Err(CliError::NoPanel { looked_in }),
+            None => {
+                tracing::warn!("genes are written freely: there is no {} and no --panel", gene_panel::FILE_NAME);
+                Ok(None)
+            }
+        }
+    }
+
+    fn options(&self, seed: u64) -> GenerationOptions {
+        GenerationOptions {
+            conditioning: self.mode.conditioning(),
+            order: self.prompt_order(),
+            max_cells: self.max_cells,
+            samples: self.samples(),
+            sampling: self.sampling(),
+            max_new_tokens: self.max_new_tokens,
+            seed,
+        }
+    }
+
+    fn samples(&self) -> u32 {
+        self.samples.unwrap_or(if self.consensus { TRAJECTORIES } else { 1 })
+    }
+
+    fn prompt_order(&self) -> PromptOrder {
+        match self.order {
+            Order::FarToNearWeighted => PromptOrder::FarToNearWeighted { tau: self.tau },
+            Order::FarToNear => PromptOrder::FarToNear,
+            Order::NearToFar => PromptOrder::NearToFar,
+            Order::Random => PromptOrder::Random,
+            Order::AsGiven => PromptOrder::AsGiven,
+        }
+    }
+
+    fn sampling(&self) -> Sampling {
+        match (self.consensus, self.greedy) {
+            (true, _) => Sampling::AS_TRAINED,
+            (false, true) => Sampling::GREEDY,
+            (false, false) => Sampling { temperature: self.temperature, top_k: self.top_k, top_p: self.top_p, min_p: self.min_p },
+        }
+    }
+
+    fn provenance(&self, seed: u64, panel_file: Option<&Path>) -> Result<Provenance, CliError> {
+        let mut files = model_folder::files(&self.model);
+        files.extend(self.adapter.as_deref().map(model_folder::files).unwrap_or_default());
+        files.extend(panel_file.map(Path::to_owned));
+        let inputs: Vec<&Path> = std::iter::once(&self.tasks).chain(&files).map(PathBuf::as_path).collect();
+        let sampling = self.sampling();
+        Ok(cell_tables::provenance("generate", seed, &inputs)?
+            .with_option("mode", format!("{:?}", self.mode.conditioning()))
+            .with_option("order", self.prompt_order())
+            .with_option("max_cells", self.max_cells)
+            .with_option("samples", self.samples())
+            .with_option("consensus", self.consensus)
+            .with_option("temperature", sampling.temperature)
+            .with_option("top_k", sampling.top_k)
+            .with_option("top_p", sampling.top_p)
+            .with_option("min_p", sampling.min_p)
+            .with_option("max_new_tokens", self.max_new_tokens)
+            .with_option("free", self.free))
+    }
+}
+
+/// The row of a task that could not be run.
+fn failed(task: &TaskRecord) -> GeneratedRecord {
+    GeneratedRecord {
+        task: task.clone(),
+        sample: 0,
+        model_prompt: String::new(),
+        generated_text: String::new(),
+        generated_block: String::new(),
+        finish_reason: FinishReason::Error,
+        n_tokens: 0,
+        repairs: 0,
+    }
+}
+
+/// What was written.
+#[derive(Default)]
+struct Summary {
+    cells: usize,
+    tokens: u64,
+    repairs: u64,
+    finished: [usize; 4],
+}
+
+impl Summary {
+    const REASONS: [FinishReason; 4] = [FinishReason::Closed, FinishReason::Length, FinishReason::End, FinishReason::Error];
+
+    fn of(records: &[GeneratedRecord]) -> Self {
+        let mut summary = Self::default();
+        summary.add(records);
+        summary
+    }
+
+    fn add(&mut self, records: &[GeneratedRecord]) {
+        self.cells += records.len();
+        for record in records {
+            self.tokens += u64::from(record.n_tokens);
+            self.repairs += u64::from(record.repairs);
+            for (count, reason) in self.finished.iter_mut().zip(Self::REASONS) {
+                *count += usize::from(record.finish_reason == reason);
+            }
+        }
+    }
+
+    fn report(&self, tasks: usize) -> Report {
+        let finished: serde_json::Map<String, serde_json::Value> =
+            Self::REASONS.iter().zip(self.finished).map(|(reason, count)| (reason.to_string(), json!(count))).collect();
+        Report::summary(json!({
+            "tasks": tasks,
+            "cells": self.cells,
+            "finish_reason": finished,
+            "tokens": self.tokens,
+            "repairs": self.repairs,
+        }))
+    }
+}

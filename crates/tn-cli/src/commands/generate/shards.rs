@@ -1,0 +1,137 @@
+//! The results of an unfinished run, in files beside its output.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tissuenarrator::io::{PROVENANCE_KEY, Provenance, TableFormat, TableReader, TableWriter};
+use tissuenarrator::sentence::GeneratedRecord;
+
+use crate::cell_tables;
+use crate::error::CliError;
+use crate::gene_panel::write_text;
+
+/// Name of the file that says to which run the shards belong.
+const RUN_FILE: &str = "run.json";
+
+/// The folder `OUTPUT.partial` with a table for every few tasks. Each table appears complete or not at all.
+pub(super) struct Shards<'p> {
+    output: PathBuf,
+    folder: PathBuf,
+    provenance: &'p Provenance,
+    tasks_per_shard: usize,
+    is_resumed: bool,
+}
+
+impl<'p> Shards<'p> {
+    pub(super) fn of_output(output: &Path, provenance: &'p Provenance, tasks_per_shard: usize) -> Self {
+        let name = output.file_name().unwrap_or_default().to_string_lossy();
+        let folder = output.with_file_name(format!("{name}.partial"));
+        Self { output: output.to_owned(), folder, provenance, tasks_per_shard, is_resumed: false }
+    }
+
+    /// Returns whether the output is there and came from the same run.
+    pub(super) fn is_finished(&self) -> bool {
+        let Ok(reader) = TableReader::<GeneratedRecord>::open(&self.output) else { return false };
+        let written = reader.metadata().get(PROVENANCE_KEY).and_then(|json| Provenance::from_json(json));
+        !self.folder.exists() && written.as_ref() == Some(self.provenance)
+    }
+
+    /// Refuses to go on with the shards of another run, and to throw any away unasked.
+    pub(super) fn check(&mut self, resume: bool) -> Result<(), CliError> {
+        if !self.folder.exists() {
+            return Ok(());
+        }
+        if !resume {
+            return Err(CliError::UnfinishedRun { path: self.folder.clone() });
+        }
+        let path = self.folder.join(RUN_FILE);
+        let found = match std::fs::read_to_string(&path) {
+            Ok(found) => found,
+            // The run was interrupted before it had written anything.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => return Err(CliError::Open { path, source }),
+        };
+        if found == self.run() {
+            self.is_resumed = true;
+            return Ok(());
+        }
+        let difference = self.difference(&found);
+        Err(CliError::OtherRun { path: self.folder.clone(), difference })
+    }
+
+    /// Makes the folder.
+    pub(super) fn start(&self) -> Result<(), CliError> {
+        if self.is_resumed {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&self.folder).map_err(|source| CliError::Write { path: self.folder.clone(), source })?;
+        write_text(&self.run(), &self.folder.join(RUN_FILE))
+    }
+
+    /// Returns the rows of a shard that is written already.
+    pub(super) fn read(&self, number: usize) -> Result<Option<Vec<GeneratedRecord>>, CliError> {
+        let path = self.path(number);
+        if !path.exists() {
+            return Ok(None);
+        }
+        Ok(Some(TableReader::open(path)?.read_all()?))
+    }
+
+    pub(super) fn write(&self, number: usize, records: &[GeneratedRecord]) -> Result<(), CliError> {
+        let mut writer = TableWriter::create(self.path(number))?;
+        writer.write_all(records)?;
+        Ok(writer.finish()?)
+    }
+
+    /// Puts the shards together and removes them.
+    pub(super) fn finish(&self, tasks: usize, source: &BTreeMap<String, String>) -> Result<(), CliError> {
+        let mut writer = cell_tables::create::<GeneratedRecord>(&self.output, self.provenance, source)?;
+        for number in 0..tasks.div_ceil(self.tasks_per_shard) {
+            for record in TableReader::<GeneratedRecord>::open(self.path(number))? {
+                writer.write(&record?)?;
+            }
+        }
+        writer.finish()?;
+        std::fs::remove_dir_all(&self.folder).map_err(|source| CliError::Write { path: self.folder.clone(), source })
+    }
+
+    /// Removes the folder of a run that cannot succeed.
+    pub(super) fn abandon(&self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+
+    fn path(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("shard-{number:05}.parquet"))
+    }
+
+    /// Everything that has to be the same for a run to go on: inputs, options, seed, version, and the cut into shards.
+    fn run(&self) -> String {
+        let format = TableFormat::of_path(&self.output).ok();
+        let provenance =
+            self.provenance.clone().with_option("save_every", self.tasks_per_shard).with_option("format", format!("{format:?}"));
+        format!("{}\n", provenance.to_json())
+    }
+
+    /// Names what differs from another run.
+    fn difference(&self, found: &str) -> String {
+        let (Some(found), Some(wanted)) = (Provenance::from_json(found), Provenance::from_json(&self.run())) else {
+            return "its record cannot be read".to_owned();
+        };
+        if found.version != wanted.version {
+            return format!("version {} is now {}", found.version, wanted.version);
+        }
+        if found.seed != wanted.seed {
+            return "another --seed".to_owned();
+        }
+        let input = wanted.inputs.iter().find(|input| !found.inputs.contains(input));
+        let option = wanted.options.iter().find(|(name, value)| found.options.get(*name) != Some(value));
+        match (input, option) {
+            (_, Some((name, value))) => {
+                let before = found.options.get(name).map_or("nothing".to_owned(), ToString::to_string);
+                format!("{} was {before}, is {value}", name.replace('_', "-"))
+            }
+            (Some(input), None) => format!("{} has changed", input.name),
+            (None, None) => "an input is gone".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! `tn train`.
+
+mod log;
+mod run_folder;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use tissuenarrator::io::Provenance;
+use tissuenarrator::model::training::{Control, EpochReport, Progress, Schedule, StepReport, Trainer, TrainingConfig};
+use tissuenarrator::model::{AdapterConfig, Chunker, Chunks, Device, Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
+use tissuenarrator::sentence::{SentenceRecord, Vocabulary};
+
+use self::log::TrainingLog;
+use self::run_folder::RunFolder;
+use crate::cell_tables::{self, Table};
+use crate::error::{CliError, TableKind};
+use crate::gene_panel;
+use crate::interrupt::Interrupt;
+use crate::model_folder::{self, LoadedModel};
+use crate::progress::{Console, Task};
+use crate::report::Report;
+
+/// Train a model on spatial sentences: from scratch, or a Hugging Face checkpoint with LoRA.
+///
+/// Sentences of the split `train` are learned, those of `val` tell the validation loss; without a split column all are
+/// learned. The run folder gets the model (config.json, model.safetensors, tokenizer.json) or the adapter, panel.txt and
+/// training.json. A run that was interrupted goes on with --resume and ends with the same weights.
+#[derive(Args, Debug)]
+pub(crate) struct Train {
+    /// Table of sentences
+    sentences: PathBuf,
+    /// Run folder
+    #[arg(short, long, value_name = "RUN")]
+    output: PathBuf,
+    /// Checkpoint to start from (config.json, safetensors, tokenizer.json)
+    #[arg(long, value_name = "DIR", conflicts_with = "init")]
+    base: Option<PathBuf>,
+    /// Shape to train from scratch, where there is no --base [default: tiny]
+    #[arg(long, value_enum, value_name = "SHAPE")]
+    init: Option<Shape>,
+    /// Train all weights of --base instead of LoRA adapters
+    #[arg(long, requires = "base")]
+    full: bool,
+    /// Rank of the LoRA adapters
+    #[arg(long, value_name = "R", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
+    lora_rank: u32,
+    /// Scale of the LoRA adapters: alpha / rank
+    #[arg(long, value_name = "ALPHA", default_value_t = 32.0)]
+    lora_alpha: f64,
+    /// Folder of the trained adapter [default: RUN/adapter]
+    #[arg(long, value_name = "DIR", requires = "base", conflicts_with = "full")]
+    adapter_out: Option<PathBuf>,
+    /// Gene panel: one symbol a line, or an .h5ad file [default: that of the encoded file, else all genes in the sentences]
+    #[arg(long, value_name = "FILE")]
+    panel: Option<PathBuf>,
+    /// Passes over the sentences [default: 1 from scratch, 3 from --base]
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Optimizer steps, at most [default: as many as the epochs have]
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Sequences of a micro-batch
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Micro-batches of an optimizer step: batch * accumulate sequences
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    accumulate: u32,
+    /// Largest learning rate [default: 3e-3 from scratch, 2e-4 from --base]
+    #[arg(long, value_name = "RATE")]
+    lr: Option<f64>,
+    /// Share of the steps over which the learning rate rises [default: 0.05 from scratch, 0.01 from --base]
+    #[arg(long, value_name = "SHARE")]
+    warmup: Option<f64>,
+    /// How the learning rate falls afterwards
+    #[arg(long, value_enum, default_value_t = Fall::Cosine)]
+    schedule: Fall,
+    /// Decoupled weight decay [default: 0.1 from scratch, 0.01 from --base]
+    #[arg(long, value_name = "DECAY")]
+    weight_decay: Option<f64>,
+    /// Tokens of a sequence, at most; longer sentences are cut between cells
+    #[arg(long, value_name = "N", default_value_t = 2_048)]
+    max_tokens: usize,
+    /// Recompute activations instead of storing them: less memory, a third more time
+    #[arg(long)]
+    recompute: bool,
+    /// Steps between two saved states
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]
+    save_every: u64,
+    /// Go on with the interrupted run in the run folder, if there is one
+    #[arg(long)]
+    resume: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// 4 layers of width 128, about 0.9 million parameters
+    Tiny,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Fall {
+    /// Half a cosine wave, to zero
+    Cosine,
+    /// A straight line, to zero
+    Linear,
+    /// Not at all
+    Constant,
+}
+
+/// Sentences by what is done with them.
+#[derive(Default)]
+struct Corpus {
+    train: Vec<String>,
+    validation: Vec<String>,
+}
+
+impl Train {
+    pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
+        let config = self.config(seed);
+        let trainer = Trainer::new(config.clone())?;
+        let folder = RunFolder::new(&self.output);
+        let table = cell_tables::read::<SentenceRecord>(&self.sentences, TableKind::Sentences)?;
+        let provenance = self.provenance(seed)?;
+        if let Some(finished) = folder.check(self.resume, &provenance)? {
+            return Ok(finished);
+        }
+
+        let panel = self.panel(&table)?;
+        let corpus = self.corpus(table)?;
+        let LoadedModel { model, tokenizer } = self.initial_model(&corpus.train, &panel, seed)?;
+        let mut model = model.with_context(self.max_tokens);
+        let train = self.tokenize(&tokenizer, &corpus.train)?;
+        let validation = self.tokenize(&tokenizer, &corpus.validation)?;
+        tracing::info!(
+            "{} sequences with {} tokens to learn from, {} to validate; {} parameters",
+            train.sequences.len(),
+            train.report.tokens,
+            validation.sequences.len(),
+            model.config().parameter_count()
+        );
+
+        let mut progress = RunProgress {
+            interrupt: Interrupt::watch()?,
+            log: folder.log(self.resume),
+            task: console.task("train", "steps", config.steps(train.sequences.len())),
+            has_begun: false,
+        };
+        let trained = trainer.with_state(folder.state_file(), self.save_every).fit(
+            &mut model,
+            &train.sequences,
+            &validation.sequences,
+            &mut progress,
+        );
+        let RunProgress { log, task, .. } = progress;
+        drop(task);
+        log.check()?;
+        let summary = trained.inspect_err(|_| folder.remove_if_empty())?;
+        if !summary.is_complete() {
+            return Err(CliError::Interrupted { done: summary.steps, total: summary.planned_steps, unit: "steps" });
+        }
+
+        let saved_in = self.save(&model, &tokenizer, &panel)?;
+        tracing::info!("saved in {}", saved_in.display());
+        let result = json!({
+            "steps": summary.steps,
+            "skipped_steps": summary.skipped_steps,
+            "training_loss": log.last_loss(),
+            "validation_loss": summary.validation_loss,
+            "sequences": train.sequences.len(),
+            "validation_sequences": validation.sequences.len(),
+            "tokens_per_epoch": train.report.tokens,
+            "dropped_sequences": train.report.dropped_chunks,
+            "cut_cells": train.report.cut_cells.len(),
+            "genes": panel.len(),
+            "vocabulary": tokenizer.vocab_size(),
+            "parameters": model.config().parameter_count(),
+        });
+        folder.finish(&provenance, &config, &result, &log)?;
+        Ok(Report::summary(result))
+    }
+
+    fn config(&self, seed: u64) -> TrainingConfig {
+        let defaults = if self.base.is_some() { TrainingConfig::default() } else { TrainingConfig::from_scratch() };
+        TrainingConfig {
+            epochs: self.epochs.unwrap_or(defaults.epochs),
+            max_steps: self.steps,
+            batch: self.batch as usize * self.accumulate as usize,
+            learning_rate: self.lr.unwrap_or(defaults.learning_rate),
+            warmup: self.warmup.unwrap_or(defaults.warmup),
+            schedule: match self.schedule {
+                Fall::Cosine => Schedule::Cosine,
+                Fall::Linear => Schedule::Linear,
+                Fall::Constant => Schedule::Constant,
+            },
+            weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
+            seed,
+            recompute: self.recompute,
+            ..defaults
+        }
+    }
+
+    fn panel(&self, table: &Table<SentenceRecord>) -> Result<Vocabulary, CliError> {
+        let panel = match &self.panel {
+            Some(path) => Some(gene_panel::read(path)?),
+            None => gene_panel::of_metadata(&table.metadata)
+                .or_else(|| gene_panel::of_sentences(table.rows.iter().map(|record| record.sentence.as_str()))),
+        };
+        panel.filter(|panel| !panel.is_empty()).ok_or(CliError::NoPanel { looked_in: Vec::new() })
+    }
+
+    fn corpus(&self, table: Table<SentenceRecord>) -> Result<Corpus, CliError> {
+        let splits = cell_tables::distinct(table.rows.iter().map(|record| record.split.as_str()).filter(|split| !split.is_empty()));
+        let mut corpus = Corpus::default();
+        for record in table.rows {
+            match record.split.to_lowercase().as_str() {
+                "train" => corpus.train.push(record.sentence),
+                "val" | "valid" | "validation" => corpus.validation.push(record.sentence),
+                "" if splits.is_empty() => corpus.train.push(record.sentence),
+                _ => {}
+            }
+        }
+        if corpus.train.is_empty() {
+            return Err(CliError::UnknownSplit { path: self.sentences.clone(), split: vec!["train".to_owned()], splits });
+        }
+        Ok(corpus)
+    }
+
+    fn initial_model(&self, sentences: &[String], panel: &Vocabulary, seed: u64) -> Result<LoadedModel, CliError> {
+        let Some(base) = &self.base else {
+            let tokenizer = SentenceTokenizer::train(sentences, panel, &TokenizerOptions::new())?;
+            let config = match self.init.unwrap_or(Shape::Tiny) {
+                Shape::Tiny => Qwen3Config::tiny(tokenizer.vocab_size()),
+            };
+            return Ok(LoadedModel { model: Qwen3::initialize(&config, seed, &Device::flex()), tokenizer });
+        };
+        let loaded = model_folder::load(base, None)?;
+        if self.full {
+            return Ok(loaded);
+        }
+        Ok(LoadedModel { model: loaded.model.with_new_adapters(&self.adapter_config(), seed), ..loaded })
+    }
+
+    fn adapter_config(&self) -> AdapterConfig {
+        let config = AdapterConfig::new(self.lora_rank as usize, self.lora_alpha);
+        match &self.base {
+            Some(base) => config.with_base_model(base.display().to_string()),
+            None => config,
+        }
+    }
+
+    /// Whole sentences where they fit; no end token, because a cell is closed by its own tag.
+    fn tokenize(&self, tokenizer: &SentenceTokenizer, sentences: &[String]) -> Result<Chunks, CliError> {
+        Ok(Chunker::new(tokenizer, self.max_tokens).with_min_tokens(0).chunk_all(sentences)?)
+    }
+
+    /// Writes the model, or its adapter, and the panel beside it. Returns the folder.
+    fn save(&self, model: &Qwen3, tokenizer: &SentenceTokenizer, panel: &Vocabulary) -> Result<PathBuf, CliError> {
+        let folder = match (&self.base, self.full) {
+            (Some(_), false) => {
+                let folder = self.adapter_out.clone().unwrap_or_else(|| self.output.join("adapter"));
+                model.save_adapter(&folder, &self.adapter_config())?;
+                gene_panel::write(panel, &folder.join(gene_panel::FILE_NAME))?;
+                folder
+            }
+            _ => {
+                model.save(&self.output, tokenizer)?;
+                self.output.clone()
+            }
+        };
+        gene_panel::write(panel, &self.output.join(gene_panel::FILE_NAME))?;
+        Ok(folder)
+    }
+
+    fn provenance(&self, seed: u64) -> Result<Provenance, CliError> {
+        let base_files = self.base.as_deref().map(model_folder::files).unwrap_or_default();
+        let inputs: Vec<&Path> = std::iter::once(&self.sentences).chain(&self.panel).chain(&base_files).map(PathBuf::as_path).collect();
+        let lora = (self.base.is_some() && !self.full).then_some((self.lora_rank, self.lora_alpha));
+        let config: Value = serde_json::to_value(self.config(seed)).map_err(CliError::Json)?;
+        Ok(cell_tables::provenance("train", seed, &inputs)?
+            .with_option("config", config)
+            .with_option("max_tokens", self.max_tokens)
+            .with_option("lora_rank", lora.map(|(rank, _)| rank))
+            .with_option("lora_alpha", lora.map(|(_, alpha)| alpha)))
+    }
+}
+
+/// Shows, records and, on a signal, ends a run.
+struct RunProgress {
+    interrupt: Interrupt,
+    log: TrainingLog,
+    task: Task,
+    has_begun: bool,
+}
+
+impl Progress for RunProgress {
+    fn step(&mut self, report: &StepReport) -> Control {
+        if !self.has_begun {
+            self.has_begun = true;
+            self.task.skip(report.step);
+        }
+        self.log.step(report);
+        self.task.note(format!("loss {:.3}, {:.0} tokens/s", report.loss, report.tokens as f64 / report.seconds));
+        self.task.advance(1);
+        if self.interrupt.is_requested() || self.log.has_failed() { Control::Stop } else { Control::Continue }
+    }
+
+    fn epoch(&mut self, report: &EpochReport) {
+        self.log.epoch(report);
+    }
+}

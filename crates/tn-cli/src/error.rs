@@ -1,0 +1,228 @@
+//! Errors of the commands: which exit code they have, and which option helps.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use data_fixtures::{ConfigError as SimulationError, SimulateError};
+use thiserror::Error;
+use tissuenarrator::eval::ScoreError;
+use tissuenarrator::eval::baseline::BaselineError;
+use tissuenarrator::io::{EncodeSectionError, InspectError, ReadError, TableError};
+use tissuenarrator::model::generation::GenerateError;
+use tissuenarrator::model::training::TrainError;
+use tissuenarrator::model::{CheckpointError, ChunkError, TokenizerError};
+use tissuenarrator::sentence::VocabularyError;
+use tissuenarrator::spatial::{BinGridError, TaskError};
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// Something failed while running.
+    Running,
+    /// The command was called in a way that makes no sense.
+    Usage,
+    /// The input data cannot be used.
+    Data,
+}
+
+impl ErrorKind {
+    /// Returns the exit code that scripts rely on.
+    pub(crate) fn exit_code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Running => 1,
+            Self::Usage => 2,
+            Self::Data => 3,
+        })
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    #[error("nothing can be simulated")]
+    SimulationConfig(#[from] SimulationError),
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
+    #[error(transparent)]
+    Encode(#[from] EncodeSectionError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Table(#[from] TableError),
+    #[error(transparent)]
+    Bins(#[from] BinGridError),
+    #[error(transparent)]
+    Tasks(#[from] TaskError),
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Chunks(#[from] ChunkError),
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    #[error("{} cannot be scored", path.display())]
+    Score { path: PathBuf, source: ScoreError },
+    #[error("the gene panel of {} cannot be used", path.display())]
+    Panel { path: PathBuf, source: VocabularyError },
+
+    /// A table lacks a column or has one of the wrong type: probably another kind of table.
+    #[error("{source}")]
+    WrongTable { source: TableError, expected: TableKind },
+    #[error("{} has no rows", path.display())]
+    EmptyTable { path: PathBuf },
+    #[error("no cell of {} has {key:?}; columns are {}", path.display(), list(columns))]
+    UnknownKey { path: PathBuf, option: &'static str, key: String, columns: Vec<String> },
+    #[error("{} has no rows of the split {}; splits are {}", path.display(), split.join(" or "), list(splits))]
+    UnknownSplit { path: PathBuf, split: Vec<String>, splits: Vec<String> },
+    #[error("none of the {cells} cells of {} have {min_cells} cells together in a sentence", path.display())]
+    NoSentences { path: PathBuf, cells: usize, min_cells: usize },
+    #[error("there is no gene panel")]
+    NoPanel { looked_in: Vec<PathBuf> },
+    #[error("{what} needs {option}")]
+    MissingOption { what: String, option: &'static str },
+    #[error("the tokenizer in {} does not match the model", folder.display())]
+    TokenizerMismatch { folder: PathBuf, source: TokenizerError },
+    #[error("none of the {tasks} tasks could be run; the first one")]
+    EveryTaskFailed { tasks: usize, source: Box<CliError> },
+
+    #[error("{} holds an unfinished run", path.display())]
+    UnfinishedRun { path: PathBuf },
+    #[error("{} belongs to a run with other inputs or options: {difference}", path.display())]
+    OtherRun { path: PathBuf, difference: String },
+    #[error("interrupted after {done} of {total} {unit}; what is done is saved")]
+    Interrupted { done: u64, total: u64, unit: &'static str },
+
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot read {}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error("cannot print the result")]
+    Print(#[source] io::Error),
+    #[error("the result cannot be expressed in JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("cannot watch for interruptions")]
+    Signals(#[source] io::Error),
+    #[error("cannot start the threads")]
+    Threads(#[source] rayon::ThreadPoolBuildError),
+}
+
+/// A kind of table, and the command that makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TableKind {
+    Cells,
+    Sentences,
+    Tasks,
+    Generated,
+    Truth,
+}
+
+impl fmt::Display for TableKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cells => "a table of cells, as `tn encode` writes it",
+            Self::Sentences => "a table of sentences, as `tn patch` writes it",
+            Self::Tasks => "a table of tasks, as `tn prompts` writes it",
+            Self::Generated => "a table of generated cells, as `tn generate` or `tn baseline` writes it",
+            Self::Truth => "a table of the truth, as `tn simulate --truth` writes it",
+        })
+    }
+}
+
+impl CliError {
+    /// Returns whose fault the error is.
+    pub(crate) fn kind(&self) -> ErrorKind {
+        use ErrorKind::{Data, Running, Usage};
+        match self {
+            Self::SimulationConfig(_) | Self::Bins(_) | Self::MissingOption { .. } | Self::UnfinishedRun { .. } => Usage,
+            Self::Interrupted { .. } | Self::Write { .. } | Self::Print(_) | Self::Json(_) | Self::Signals(_) | Self::Threads(_) => Running,
+            Self::Simulate(error) => match error {
+                SimulateError::Table(error) => table_kind(error),
+                _ => Running,
+            },
+            Self::Encode(EncodeSectionError::Write(error))
+            | Self::Table(error)
+            | Self::WrongTable { source: error, .. }
+            | Self::Inspect(InspectError::Table(error)) => table_kind(error),
+            Self::Tokenizer(TokenizerError::Write { .. }) | Self::Checkpoint(CheckpointError::Write { .. }) => Running,
+            Self::Train(TrainError::Diverged { .. } | TrainError::Io { .. }) => Running,
+            Self::Tokenizer(TokenizerError::VocabularyTooSmall { .. })
+            | Self::Train(TrainError::InvalidSetting { .. })
+            | Self::Generate(GenerateError::InvalidSampling { .. })
+            | Self::Score { source: ScoreError::ZeroCutoff, .. } => Usage,
+            Self::EveryTaskFailed { source, .. } => source.kind(),
+            Self::Inspect(_)
+            | Self::Encode(_)
+            | Self::Read(_)
+            | Self::Tasks(_)
+            | Self::Tokenizer(_)
+            | Self::Checkpoint(_)
+            | Self::Chunks(_)
+            | Self::Train(_)
+            | Self::Generate(_)
+            | Self::Baseline(_)
+            | Self::Score { .. }
+            | Self::Panel { .. }
+            | Self::EmptyTable { .. }
+            | Self::UnknownKey { .. }
+            | Self::UnknownSplit { .. }
+            | Self::NoSentences { .. }
+            | Self::NoPanel { .. }
+            | Self::TokenizerMismatch { .. }
+            | Self::OtherRun { .. }
+            | Self::Open { .. } => Data,
+        }
+    }
+
+    /// Returns what helps, where it is known and not already said.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::WrongTable { expected, .. } => format!("expected {expected}"),
+            Self::UnknownKey { option, columns, .. } => match columns.first() {
+                Some(column) => format!("name others with {option}, for example {option} {column}"),
+                None => "copy columns of the expression file with `tn encode --columns`".to_owned(),
+            },
+            Self::UnknownSplit { .. } => "name others with --split".to_owned(),
+            Self::Tasks(TaskError::NoTargets { .. }) => "name others with --split and --class; --split all takes every cell".to_owned(),
+            Self::Tasks(TaskError::MissingClass { .. }) => "leave out --exclude-same-class and give --targets-per-class 0".to_owned(),
+            Self::NoSentences { .. } => "give a wider --bin-width or --radius, or a smaller --min-cells".to_owned(),
+            Self::NoPanel { looked_in } if looked_in.is_empty() => "give one with --panel FILE".to_owned(),
+            Self::NoPanel { looked_in } => {
+                let files: Vec<String> = looked_in.iter().map(|path| path.display().to_string()).collect();
+                format!("give one with --panel FILE; {} is not there", files.join(" or "))
+            }
+            Self::UnfinishedRun { path } => format!("go on with --resume, or delete {} to start anew", path.display()),
+            Self::OtherRun { path, .. } => format!("delete {} to start anew", path.display()),
+            Self::Interrupted { .. } => "go on with the same command and --resume".to_owned(),
+            Self::TokenizerMismatch { .. } => "give a folder whose tokenizer.json was made with its model".to_owned(),
+            Self::Generate(GenerateError::GeneIsNotOneToken { .. }) => "write genes without the panel: --free".to_owned(),
+            Self::Generate(GenerateError::PromptTooLong { .. }) => "give fewer with --max-cells".to_owned(),
+            Self::EveryTaskFailed { source, .. } => return source.hint(),
+            Self::Encode(EncodeSectionError::Expression { .. }) => "take another matrix than X with --layer".to_owned(),
+            Self::Chunks(_) => "allow longer sequences with --max-tokens".to_owned(),
+            Self::Train(TrainError::Diverged { .. }) => "give a smaller --lr".to_owned(),
+            _ => return None,
+        };
+        Some(hint)
+    }
+}
+
+fn table_kind(error: &TableError) -> ErrorKind {
+    match error {
+        TableError::UnknownFormat { .. } => ErrorKind::Usage,
+        TableError::Write { .. } => ErrorKind::Running,
+        _ => ErrorKind::Data,
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "(none)".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,39 @@
+//! Loading a model folder: configuration, tokenizer, weights and an adapter, checked against each other.
+
+use std::path::{Path, PathBuf};
+
+use tissuenarrator::model::{CheckpointReader, Device, Qwen3, SentenceTokenizer};
+
+use crate::error::CliError;
+
+/// A model with its tokenizer.
+pub(crate) struct LoadedModel {
+    pub(crate) model: Qwen3,
+    pub(crate) tokenizer: SentenceTokenizer,
+}
+
+/// Loads a folder, and an adapter on top where one is given. The tokenizer is checked before any weights are read.
+pub(crate) fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel, CliError> {
+    let checkpoint = CheckpointReader::open(folder)?;
+    let tokenizer = SentenceTokenizer::load(folder)?;
+    let mismatch = |source| CliError::TokenizerMismatch { folder: folder.to_owned(), source };
+    tokenizer.check_against(checkpoint.config()).map_err(mismatch)?;
+    let mut model = Qwen3::load(folder, &Device::flex())?;
+    if let Some(adapter) = adapter {
+        model = model.with_adapter(adapter)?;
+    }
+    Ok(LoadedModel { model, tokenizer })
+}
+
+/// Returns the files of a model or adapter folder that decide what it writes, by name.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let decides = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.ends_with(".safetensors") && name != "training_state.safetensors"
+            || ["config.json", "tokenizer.json", "adapter_config.json"].contains(&name.as_ref())
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(decides).collect();
+    files.sort();
+    files
+}

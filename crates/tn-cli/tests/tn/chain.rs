@@ -1,0 +1,156 @@
+//! From a simulated tissue to scores.
+
+use tissuenarrator::io::{TableReader, TableRecord};
+use tissuenarrator::sentence::{CellRecord, CellSentence, FinishReason, GeneratedRecord, SentenceRecord, TaskRecord};
+
+use crate::folder::Folder;
+
+fn rows<R: TableRecord>(folder: &Folder, name: &str) -> Vec<R> {
+    TableReader::open(folder.path(name)).and_then(TableReader::read_all).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn every_step_hands_its_table_to_the_next() {
+    let folder = Folder::with_model();
+    let cells: Vec<CellRecord> = rows(&folder, "cells.parquet");
+    assert_eq!(cells.len(), 360);
+    assert!(cells.iter().all(|cell| cell.class().is_some() && cell.split().is_some()));
+
+    let sentences: Vec<SentenceRecord> = rows(&folder, "sentences.parquet");
+    assert_eq!(sentences.len(), 360);
+    assert!(sentences.iter().all(|record| record.n_cells == 5 && record.sentence.contains("spatial_domain: ")));
+
+    let tasks: Vec<TaskRecord> = rows(&folder, "tasks.parquet");
+    assert!(tasks.len() <= 16 && tasks.iter().all(|task| task.split == "test" && task.neighbor_cell_names.len() == 4));
+
+    for name in ["config.json", "model.safetensors", "tokenizer.json", "panel.txt", "training.json"] {
+        assert!(folder.has(&format!("run/{name}")), "{name}");
+    }
+    assert_eq!(folder.text("run/panel.txt").lines().count(), 60);
+    assert!(!folder.has("run/training_state.safetensors") && !folder.has("run/training_log.jsonl"));
+
+    let result = folder.json("generate tasks.parquet -o generated.parquet --model run --samples 2 --max-new-tokens 8");
+    assert_eq!(result["cells"], 2 * tasks.len());
+    let generated: Vec<GeneratedRecord> = rows(&folder, "generated.parquet");
+    assert_eq!(generated.len(), 2 * tasks.len());
+    let panel = folder.text("run/panel.txt");
+    for record in &generated {
+        let cell = CellSentence::parse_lenient(&record.generated_block).0.expect("a cell was written");
+        assert_eq!(cell.class(), Some(record.task.class.as_str()));
+        assert!(cell.ranking().genes().iter().all(|gene| panel.lines().any(|symbol| symbol == gene.as_str())));
+        assert!(record.model_prompt.ends_with(" <cs>"));
+    }
+    assert!(!folder.has("generated.parquet.partial"));
+
+    folder.run("baseline tasks.parquet -o oracle.parquet --method oracle --truth truth.parquet");
+    folder.run("baseline tasks.parquet -o random.csv --method random --cells cells.parquet");
+    let scores = folder.json("score generated.parquet oracle.parquet random.csv --k 5,10");
+    let overlap = |name: &str| scores[name]["overlap@10"]["mean"].as_f64().expect("a mean");
+    assert_eq!(scores["generated.parquet"]["rows"], tasks.len());
+    assert!(overlap("oracle.parquet") > overlap("random.csv") + 0.2, "{scores:#}");
+
+    let table = folder.run("score generated.parquet oracle.parquet --k 5");
+    assert_eq!(table.lines().count(), 3, "{table}");
+    assert!(table.contains("overlap@5") && table.contains("ndcg@5") && table.contains("ndcg_published@5"), "{table}");
+}
+
+#[test]
+fn every_baseline_writes_every_task() {
+    let folder = Folder::with_tables();
+    let tasks: Vec<TaskRecord> = rows(&folder, "tasks.parquet");
+    for (method, options) in [
+        ("nearest-neighbor", ""),
+        ("majority", "--radius 100"),
+        ("same-class", ""),
+        ("class-mean", "--cells cells.parquet"),
+        ("class-mean", "--cells cells.parquet --mode unconditioned"),
+        ("random", ""),
+        ("random", "--panel sections.h5ad"),
+        ("oracle", "--truth truth.parquet"),
+        ("replicate", "--truth truth.parquet"),
+    ] {
+        folder.run(&format!("baseline tasks.parquet -o out.parquet --method {method} {options}"));
+        let generated: Vec<GeneratedRecord> = rows(&folder, "out.parquet");
+        assert_eq!(generated.len(), tasks.len(), "{method}");
+        assert!(generated.iter().all(|record| record.finish_reason == FinishReason::Closed), "{method}");
+    }
+}
+
+#[test]
+fn a_model_writes_in_every_mode() {
+    let folder = Folder::with_model();
+    for (options, ending) in [
+        ("--mode unconditioned --max-new-tokens 30", "Y: "),
+        ("--mode position-only --max-new-tokens 8", " <cs>"),
+        ("--greedy --free --max-new-tokens 8", " <cs>"),
+        ("--consensus --samples 3 --max-new-tokens 8", " <cs>"),
+        ("--order near-to-far --max-cells 1 --max-new-tokens 8", " <cs>"),
+    ] {
+        folder.run(&format!("generate tasks.parquet -o out.parquet --model run {options}"));
+        for record in rows::<GeneratedRecord>(&folder, "out.parquet") {
+            let end = record.model_prompt.trim_end_matches(|c: char| c.is_ascii_digit() || c == '-');
+            assert!(end.ends_with(ending), "{options}: {}", record.model_prompt);
+            assert_ne!(record.finish_reason, FinishReason::Error, "{options}");
+        }
+    }
+}
+
+#[test]
+fn a_consensus_names_many_more_genes_than_were_drawn() {
+    let folder = Folder::with_model();
+    folder.run("generate tasks.parquet -o out.parquet --model run --consensus --samples 2 --max-new-tokens 5");
+    for record in rows::<GeneratedRecord>(&folder, "out.parquet") {
+        let cell = CellSentence::parse(&record.generated_block).expect("a well-formed cell");
+        assert!(cell.ranking().len() > 10);
+        assert!(record.n_tokens <= 10);
+    }
+}
+
+#[test]
+fn an_adapter_and_the_merged_model_write_the_same() {
+    let folder = Folder::with_model();
+    folder.run("train sentences.parquet -o lora --base run --lora-rank 4 --lora-alpha 8 --lr 1e-2 --steps 3 --batch 2");
+    for name in ["adapter/adapter_config.json", "adapter/adapter_model.safetensors", "adapter/panel.txt", "training.json"] {
+        assert!(folder.has(&format!("lora/{name}")), "{name}");
+    }
+    assert!(!folder.has("lora/model.safetensors"));
+    folder.run("merge --base run --adapter lora/adapter -o merged");
+
+    folder.run("generate tasks.parquet -o base.parquet --model run --greedy --max-new-tokens 8");
+    folder.run("generate tasks.parquet -o adapted.parquet --model run --adapter lora/adapter --greedy --max-new-tokens 8");
+    folder.run("generate tasks.parquet -o merged.parquet --model merged --greedy --max-new-tokens 8");
+    let texts = |name| rows::<GeneratedRecord>(&folder, name).into_iter().map(|record| record.generated_text).collect::<Vec<_>>();
+    assert_eq!(texts("adapted.parquet"), texts("merged.parquet"));
+    assert_ne!(texts("adapted.parquet"), texts("base.parquet"));
+}
+
+#[test]
+fn all_weights_of_a_checkpoint_can_be_trained() {
+    let folder = Folder::with_model();
+    folder.run("train sentences.parquet -o full --base run --full --steps 2 --batch 2");
+    assert!(folder.has("full/model.safetensors") && !folder.has("full/adapter"));
+    assert_ne!(folder.bytes("full/model.safetensors"), folder.bytes("run/model.safetensors"));
+}
+
+#[test]
+fn bins_and_neighborhoods_are_two_ways_to_make_sentences() {
+    let folder = Folder::with_tables();
+    folder.run("patch cells.parquet -o bins.parquet --bin-width 100 --min-cells 2 --meta class --sentence-meta spatial_domain");
+    let bins: Vec<SentenceRecord> = rows(&folder, "bins.parquet");
+    assert!(bins.iter().all(|record| record.sentence.starts_with("spatial_domain: ") && record.traversal == "nearest-first"));
+    assert!(bins.iter().any(|record| record.repeat_idx == 1));
+
+    folder.run("patch cells.parquet -o near.parquet --radius 40 --min-cells 1 --split test");
+    let near: Vec<SentenceRecord> = rows(&folder, "near.parquet");
+    assert!(near.iter().all(|record| record.split == "test" && record.repeat_idx == 0));
+}
+
+#[test]
+fn a_file_is_summarized() {
+    let folder = Folder::with_tables();
+    let text = folder.run("inspect sections.h5ad");
+    for part in ["360", "60 genes", "counts", "--class", "spatial_domain"] {
+        assert!(text.contains(part), "{part:?} in\n{text}");
+    }
+    assert_eq!(folder.json("inspect tasks.parquet")["rows"], rows::<TaskRecord>(&folder, "tasks.parquet").len());
+}

@@ -1,0 +1,8 @@
+//! The built program `tn`, from end to end, on a simulation of a few hundred cells.
+
+mod bad_input;
+mod chain;
+mod folder;
+mod repeatability;
+mod resume;
+mod usage;

@@ -1,0 +1,130 @@
+//! Runs that are interrupted go on where they were.
+
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use crate::folder::Folder;
+
+/// Waits until something holds, as long as the program runs.
+fn wait_until(child: &mut Child, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        let status = child.try_wait().expect("the program can be watched");
+        assert!(status.is_none(), "the program ended too early: {status:?}");
+        assert!(start.elapsed() < Duration::from_secs(120), "the program does not get on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(unix)]
+fn send(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill can be started");
+    assert!(status.success());
+}
+
+const TRAIN: &str = "train sentences.parquet --steps 24 --batch 4 --save-every 5";
+
+#[test]
+#[cfg(unix)]
+fn training_that_is_asked_to_stop_saves_and_goes_on_to_the_same_weights() {
+    let folder = Folder::with_tables();
+    folder.run(&format!("{TRAIN} -o whole"));
+
+    let mut child = folder.start(&format!("{TRAIN} -o part"));
+    wait_until(&mut child, || folder.has("part/training_log.jsonl") && folder.text("part/training_log.jsonl").lines().count() >= 3);
+    send(&child, "-TERM");
+    let output = child.wait_with_output().expect("the program ends");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("interrupted after") && message.contains("--resume"), "{message}");
+    assert!(folder.has("part/training_state.safetensors") && !folder.has("part/model.safetensors"));
+
+    folder.fail(&format!("{TRAIN} -o part"), 2, &["unfinished run", "--resume", "delete"]);
+    folder.fail("train sentences.parquet --steps 25 --batch 4 -o part --resume", 3, &["other data or settings"]);
+    folder.run(&format!("{TRAIN} -o part --resume"));
+    for name in ["model.safetensors", "tokenizer.json", "training.json"] {
+        assert!(folder.bytes(&format!("whole/{name}")) == folder.bytes(&format!("part/{name}")), "{name}");
+    }
+    assert!(!folder.has("part/training_state.safetensors") && !folder.has("part/training_log.jsonl"));
+}
+
+#[test]
+#[cfg(unix)]
+fn training_that_is_killed_repeats_the_steps_since_the_last_save() {
+    let folder = Folder::with_tables();
+    folder.run(&format!("{TRAIN} -o whole"));
+
+    let mut child = folder.start(&format!("{TRAIN} -o part"));
+    wait_until(&mut child, || folder.has("part/training_log.jsonl") && folder.text("part/training_log.jsonl").lines().count() >= 8);
+    child.kill().expect("the program can be killed");
+    child.wait().expect("the program ends");
+    folder.run(&format!("{TRAIN} -o part --resume"));
+    for name in ["model.safetensors", "training.json"] {
+        assert!(folder.bytes(&format!("whole/{name}")) == folder.bytes(&format!("part/{name}")), "{name}");
+    }
+}
+
+#[test]
+fn resuming_what_is_finished_or_not_begun_is_no_error() {
+    let folder = Folder::with_tables();
+    let train = "train sentences.parquet --steps 2 --batch 1 -o run --resume --json";
+    let first = folder.run(train);
+    let written = folder.bytes("run/model.safetensors");
+    std::fs::remove_file(folder.path("run/model.safetensors")).expect("a file");
+    assert_eq!(folder.run(train), first);
+    assert!(!folder.has("run/model.safetensors"), "the finished run was not repeated");
+    std::fs::write(folder.path("run/model.safetensors"), written).expect("a file");
+
+    let generate = "generate tasks.parquet -o out.parquet --model run --max-new-tokens 4 --resume";
+    let first = folder.run(generate);
+    let modified = || std::fs::metadata(folder.path("out.parquet")).and_then(|metadata| metadata.modified()).expect("a time");
+    let before = modified();
+    assert_eq!(folder.run(generate), first);
+    assert_eq!(modified(), before);
+    folder.run(&format!("{generate} --seed 1"));
+    assert_ne!(modified(), before);
+}
+
+#[test]
+#[cfg(unix)]
+fn generation_that_is_killed_keeps_what_is_written() {
+    let folder = Folder::with_model();
+    let generate = "generate tasks.parquet --model run --consensus --samples 8 --max-new-tokens 60 --save-every 2 --threads 1";
+    folder.run(&format!("{generate} -o whole.parquet"));
+
+    let mut child = folder.start(&format!("{generate} -o part.parquet"));
+    wait_until(&mut child, || folder.has("part.parquet.partial/shard-00001.parquet"));
+    child.kill().expect("the program can be killed");
+    child.wait().expect("the program ends");
+    assert!(!folder.has("part.parquet"));
+
+    folder.fail(&format!("{generate} -o part.parquet"), 2, &["part.parquet.partial holds an unfinished run", "--resume"]);
+    folder.fail(&format!("{generate} -o part.parquet --resume --seed 1"), 3, &["other inputs or options", "--seed"]);
+    folder.fail(&format!("{generate} -o part.parquet --resume --max-cells 2"), 3, &["max-cells was 100, is 2"]);
+    let shard = folder.path("part.parquet.partial/shard-00000.parquet");
+    let modified = || std::fs::metadata(&shard).and_then(|metadata| metadata.modified()).expect("a time");
+    let before = modified();
+    let mut child = folder.start(&format!("{generate} -o part.parquet --resume"));
+    wait_until(&mut child, || folder.has("part.parquet.partial/shard-00003.parquet"));
+    assert_eq!(modified(), before, "the first shard was not repeated");
+    assert!(child.wait().expect("the program ends").success());
+
+    assert!(folder.bytes("whole.parquet") == folder.bytes("part.parquet"));
+    assert!(!folder.has("part.parquet.partial"));
+}
+
+#[test]
+#[cfg(unix)]
+fn generation_that_is_asked_to_stop_says_how_to_go_on() {
+    let folder = Folder::with_model();
+    let generate = "generate tasks.parquet -o out.parquet --model run --consensus --samples 8 --max-new-tokens 60 --save-every 2";
+    let mut child = folder.start(generate);
+    wait_until(&mut child, || folder.has("out.parquet.partial/shard-00000.parquet"));
+    send(&child, "-INT");
+    let output = child.wait_with_output().expect("the program ends");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("tasks; what is done is saved") && message.contains("--resume"), "{message}");
+    assert!(!folder.has("out.parquet"));
+    folder.run(&format!("{generate} --resume"));
+}
