@@ -18,8 +18,14 @@ pub(super) fn run() -> Result<()> {
     let sections = one.join("sections.h5ad");
     reproduce(&real, &["--data", &sections.to_string_lossy()])?;
 
-    let results = |folder: &Path| fs::read_to_string(folder.join("results.json")).with_context(|| format!("no results in {}", folder.display()));
-    ensure!(results(&one)? == results(&two)?, "results.json differs between 1 and 2 threads: compare {} and {}", one.display(), two.display());
+    let results =
+        |folder: &Path| fs::read_to_string(folder.join("results.json")).with_context(|| format!("no results in {}", folder.display()));
+    ensure!(
+        results(&one)? == results(&two)?,
+        "results.json differs between 1 and 2 threads: compare {} and {}",
+        one.display(),
+        two.display()
+    );
     for folder in [&one, &real] {
         check(folder, &serde_json::from_str(&results(folder)?)?)?;
     }

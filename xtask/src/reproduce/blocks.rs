@@ -28,7 +28,8 @@ pub(super) fn split_by_blocks(cells: &mut [CellRecord], seed: u64) -> Result<()>
     let mut drawn: Vec<(u64, &str)> = blocks.iter().map(|(name, ticket)| (*ticket, name.as_str())).collect();
     drawn.sort_unstable();
     let names = ["test", "val", "train", "train", "train", "train", "train", "train", "train", "train"];
-    let splits: BTreeMap<String, &str> = drawn.iter().zip(names.iter().cycle()).map(|((_, block), split)| ((*block).to_owned(), *split)).collect();
+    let splits: BTreeMap<String, &str> =
+        drawn.iter().zip(names.iter().cycle()).map(|((_, block), split)| ((*block).to_owned(), *split)).collect();
     for cell in cells {
         let split = splits[&block(cell)];
         cell.metadata.insert("split", split)?;

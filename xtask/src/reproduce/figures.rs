@@ -9,7 +9,7 @@ use tissuenarrator::prelude::*;
 
 use super::generation::Generated;
 use super::proximity::{PlantedGene, ProximityResult};
-use super::scoring::{ModeScores, SAMPLE};
+use super::scoring::ModeScores;
 use super::tissue::Tissue;
 
 /// A figure and what it shows.
@@ -36,9 +36,10 @@ pub(super) fn draw(
     let mut figures = vec![
         Figure {
             name: "conditioned",
-            caption: "Share of the true first 10, 30 and 50 genes of a held-out cell that are among the first 10, 30 and 50 predicted, with \
-                      95% intervals over cells. The class of the cell is given."
-                .to_owned(),
+            caption:
+                "Share of the first 10, 30 and 50 predicted genes that are among the first 10, 30 and 50 genes of the held-out cell, with \
+                      95% intervals over cells. The metadata of the cell is given."
+                    .to_owned(),
             svg: bars("Held-out cells, class given", conditioned)?,
         },
         Figure {
@@ -48,9 +49,10 @@ pub(super) fn draw(
         },
         Figure {
             name: "classes",
-            caption: "Held-out cells where they lie, colored by their measured class and by the class that the model wrote for the place. Grey: \
+            caption:
+                "Held-out cells where they lie, colored by their measured class and by the class that the model wrote for the place. Grey: \
                       the other cells of the section."
-                .to_owned(),
+                    .to_owned(),
             svg: map.classes()?,
         },
         map.marker(genes)?,
@@ -62,8 +64,8 @@ pub(super) fn draw(
 }
 
 fn bars(title: &str, scores: &ModeScores) -> Result<String> {
-    let shown = scores.iter().filter(|scored| scored.id != SAMPLE || scores.len() < 9);
-    let series = shown.map(|scored| BarSeries::from_scores(scored.name, &scored.scores, &METRICS)).collect::<Result<Vec<_>, _>>()?;
+    let series =
+        scores.iter().map(|scored| BarSeries::from_scores(scored.name, &scored.scores, &METRICS)).collect::<Result<Vec<_>, _>>()?;
     Ok(metric_bars(title, &METRICS, &series)?)
 }
 
@@ -176,7 +178,9 @@ fn fold_changes(result: &ProximityResult) -> Result<Vec<Figure>> {
         },
         Figure {
             name: "fold-changes-control",
-            caption: format!("The same with cells of another class in place of {partner}: nothing was planted for them, so nothing should line up."),
+            caption: format!(
+                "The same with cells of another class in place of {partner}: nothing was planted for them, so nothing should line up."
+            ),
             svg: scatter(&format!("{focal} with another class put next to it"), "generated", |gene| gene.control)?,
         },
     ])

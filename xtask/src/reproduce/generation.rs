@@ -23,7 +23,9 @@ pub(super) struct Generated {
     /// Expected rankings, given its place only.
     pub(super) unconditioned: Vec<GeneratedRecord>,
     /// One sample each at the published settings, given the metadata.
-    pub(super) sample: Vec<GeneratedRecord>,
+    pub(super) conditioned_sample: Vec<GeneratedRecord>,
+    /// One sample each at the published settings, given the place only.
+    pub(super) unconditioned_sample: Vec<GeneratedRecord>,
 }
 
 /// Chooses held-out cells, spread evenly over the classes, with their neighbors; or reads the tasks of a file.
@@ -87,10 +89,15 @@ pub(super) fn generate(
             })
         })
     };
+    let conditioned = expected("generate conditioned", "generated-conditioned.parquet", Conditioning::Conditioned)?;
+    let unconditioned = expected("generate unconditioned", "generated-unconditioned.parquet", Conditioning::Unconditioned)?;
+    let mut sample =
+        |stage: &str, file: &str, conditioning| folder.stage(stage, |folder| folder.table(file, || writer.one_sample(tasks, conditioning)));
     Ok(Generated {
-        conditioned: expected("generate conditioned", "generated-conditioned.parquet", Conditioning::Conditioned)?,
-        unconditioned: expected("generate unconditioned", "generated-unconditioned.parquet", Conditioning::Unconditioned)?,
-        sample: folder.stage("generate one sample", |folder| folder.table("generated-sample.parquet", || writer.one_sample(tasks)))?,
+        conditioned,
+        unconditioned,
+        conditioned_sample: sample("sample conditioned", "sample-conditioned.parquet", Conditioning::Conditioned)?,
+        unconditioned_sample: sample("sample unconditioned", "sample-unconditioned.parquet", Conditioning::Unconditioned)?,
     })
 }
 
@@ -116,8 +123,8 @@ impl Writer<'_> {
         written.into_iter().map(|cell| cell.map(|cell| (cell.record, cell.ranking)).context("writing a cell")).collect()
     }
 
-    fn one_sample(&self, tasks: &[TaskRecord]) -> Result<Vec<GeneratedRecord>> {
-        let generator = self.generator(Conditioning::Conditioned, 1)?;
+    fn one_sample(&self, tasks: &[TaskRecord], conditioning: Conditioning) -> Result<Vec<GeneratedRecord>> {
+        let generator = self.generator(conditioning, 1)?;
         let counter = Counter::new(tasks.len());
         let written = generator.generate(tasks, || counter.count());
         Ok(written.into_iter().collect::<Result<Vec<_>, _>>().context("writing a cell")?.into_iter().flatten().collect())

@@ -50,7 +50,13 @@ pub(super) struct PlantedGene {
 }
 
 /// Measures the effect, or reads what an interrupted run measured.
-pub(super) fn recover(folder: &mut RunFolder, trained: &Trained, tissue: &Tissue, plan: &Plan, seed: u64) -> Result<Option<ProximityResult>> {
+pub(super) fn recover(
+    folder: &mut RunFolder,
+    trained: &Trained,
+    tissue: &Tissue,
+    plan: &Plan,
+    seed: u64,
+) -> Result<Option<ProximityResult>> {
     let (Some(truth), Some(effect)) = (&tissue.truth, &plan.proximity) else { return Ok(None) };
     let Some((focal, partner, radius_um)) = truth.proximity() else { return Ok(None) };
     folder

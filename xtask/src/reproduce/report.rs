@@ -65,7 +65,9 @@ fn expectations(page: &mut Page, results: &Results) {
         };
         let (claim, expected) = (escape(&expectation.claim), escape(&expectation.expected));
         let outcome = expectation.outcome.as_str();
-        page.raw(&format!("<tr><td>{claim}</td><td>{found}</td><td>{expected}</td><td><span class=\"{state}\">{outcome}</span></td></tr>\n"));
+        page.raw(&format!(
+            "<tr><td>{claim}</td><td>{found}</td><td>{expected}</td><td><span class=\"{state}\">{outcome}</span></td></tr>\n"
+        ));
     }
     page.raw("</table></div>\n<p class=\"note\">Comparisons are of overlap@30 and show the difference of the two means.</p>\n</section>\n");
 }
@@ -132,7 +134,10 @@ fn method(page: &mut Page, results: &Results, seconds: &Map<String, Value>) {
     page.raw("<section>\n<h2>What the numbers mean</h2>\n<dl>\n");
     let terms = [
         ("overlap@k", "The share of the first k predicted genes that are among the first k measured ones. 1 is perfect."),
-        ("recall@k", "The share of the first k measured genes that are among the first k predicted ones; the same where both lists are long enough."),
+        (
+            "recall@k",
+            "The share of the first k measured genes that are among the first k predicted ones; the same where both lists are long enough.",
+        ),
         ("ndcg@k", "Normalized discounted cumulative gain of the first k genes: early ranks count more. The standard definition."),
         (
             "ndcg_published@k",

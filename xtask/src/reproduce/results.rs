@@ -74,7 +74,8 @@ impl Results {
 
     /// Returns the numbers, without times, paths or dates.
     pub(super) fn json(&self) -> Value {
-        let scores = |mode: &ModeScores| mode.iter().map(|scored| (scored.id.to_owned(), json!(scored.scores))).collect::<serde_json::Map<_, _>>();
+        let scores =
+            |mode: &ModeScores| mode.iter().map(|scored| (scored.id.to_owned(), json!(scored.scores))).collect::<serde_json::Map<_, _>>();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "seed": self.seed,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tissuenarrator::io::{AtomicFile, TableReader, TableRecord, TableWriter};
 
 /// Everything that a run writes. Nothing else in the folder is touched.
-const OUTPUTS: [&str; 15] = [
+const OUTPUTS: [&str; 16] = [
     "sections.h5ad",
     "truth.parquet",
     "cells.parquet",
@@ -22,7 +22,8 @@ const OUTPUTS: [&str; 15] = [
     "training-state.safetensors",
     "generated-conditioned.parquet",
     "generated-unconditioned.parquet",
-    "generated-sample.parquet",
+    "sample-conditioned.parquet",
+    "sample-unconditioned.parquet",
     "proximity.json",
     "timings.json",
     "figures",

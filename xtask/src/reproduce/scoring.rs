@@ -46,7 +46,7 @@ pub(super) fn conditioned(generated: &Generated, tasks: &[TaskRecord], tissue: &
     let class_mean = ClassMean::of_target(tissue.class_means.clone());
     let mut scores = vec![
         written(MODEL, "model, expected ranking", "metadata, neighbors", &generated.conditioned)?,
-        written(SAMPLE, "model, one sample", "metadata, neighbors", &generated.sample)?,
+        written(SAMPLE, "model, one sample", "metadata, neighbors", &generated.conditioned_sample)?,
         baseline(CLASS_MEAN, "class mean", "class", class_mean, tasks)?,
         baseline(SAME_CLASS, "nearest of the class", "class, neighbors", NearestNeighbor::same_class(), tasks)?,
         baseline(NEAREST, "nearest neighbor", "neighbors", NearestNeighbor::closest(), tasks)?,
@@ -62,6 +62,7 @@ pub(super) fn unconditioned(generated: &Generated, tasks: &[TaskRecord], tissue:
     let majority = NearestNeighbor::majority_within(NearestNeighbor::DEFAULT_RADIUS);
     let mut scores = vec![
         written(MODEL, "model, expected ranking", "neighbors", &generated.unconditioned)?,
+        written(SAMPLE, "model, one sample", "neighbors", &generated.unconditioned_sample)?,
         baseline(CLASS_MEAN, "class mean of neighbors", "neighbors", class_mean, tasks)?,
         baseline(MAJORITY, "nearest of the majority", "neighbors", majority, tasks)?,
         baseline(NEAREST, "nearest neighbor", "neighbors", NearestNeighbor::closest(), tasks)?,

@@ -20,15 +20,18 @@ pub(super) fn text(results: &Results) -> String {
     if let Some(proximity) = &results.proximity {
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
         let [near, far] = proximity.observed_cells;
-        line(&mut text, &format!(
-            "\nplanted effect of {} on {}: Spearman {} over {} pairs; another class inserted {}; measured cells ({near} near, {far} far) {}",
-            proximity.partner,
-            proximity.focal,
-            number(proximity.spearman),
-            proximity.pairs,
-            number(proximity.control_spearman),
-            number(proximity.observed_spearman),
-        ));
+        line(
+            &mut text,
+            &format!(
+                "\nplanted effect of {} on {}: Spearman {} over {} pairs; another class inserted {}; measured cells ({near} near, {far} far) {}",
+                proximity.partner,
+                proximity.focal,
+                number(proximity.spearman),
+                proximity.pairs,
+                number(proximity.control_spearman),
+                number(proximity.observed_spearman),
+            ),
+        );
     }
     line(&mut text, if results.plan.judged { "\nexpectations" } else { "\nexpectations (a smoke run: shown, not judged)" });
     let header = ["", "found", "expected", ""].map(str::to_owned).to_vec();
