@@ -15,7 +15,7 @@ use crate::report::OutputFormat;
 ///
 /// Exit codes: 0 success, 1 failure while running, 2 wrong usage, 3 bad input data.
 #[derive(Debug, Parser)]
-#[command(name = "tn", version, max_term_width = 120, arg_required_else_help = true)]
+#[command(name = "tn", version, arg_required_else_help = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalOptions,

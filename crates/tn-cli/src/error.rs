@@ -203,7 +203,9 @@ impl CliError {
             Self::OtherRun { path, .. } => format!("delete {} to start anew", path.display()),
             Self::Interrupted { .. } => "go on with the same command and --resume".to_owned(),
             Self::TokenizerMismatch { .. } => "give a folder whose tokenizer.json was made with its model".to_owned(),
-            Self::Generate(GenerateError::GeneIsNotOneToken { .. }) => "write genes without the panel: --free".to_owned(),
+            Self::Generate(GenerateError::GeneIsNotOneToken { .. }) => {
+                "train the model with this panel, or leave out --consensus".to_owned()
+            }
             Self::Generate(GenerateError::PromptTooLong { .. }) => "give fewer with --max-cells".to_owned(),
             Self::EveryTaskFailed { source, .. } => return source.hint(),
             Self::Encode(EncodeSectionError::Expression { .. }) => "take another matrix than X with --layer".to_owned(),

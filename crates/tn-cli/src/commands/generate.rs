@@ -144,7 +144,7 @@ impl Generate {
                     let done = (number * self.save_every) as u64;
                     let interrupted = CliError::Interrupted { done, total: tasks.rows.len() as u64, unit: "tasks" };
                     let records = self.write_cells(&generator, chunk, &progress, &interrupt).ok_or(interrupted)?;
-                    let records = self.check_failures(records, chunk, &tasks.rows).inspect_err(|_| shards.abandon())?;
+                    let records = self.check_failures(records, chunk, number > 0).inspect_err(|_| shards.abandon())?;
                     shards.write(number, &records)?;
                     records
                 }
@@ -177,27 +177,35 @@ impl Generate {
         tasks.par_iter().map(write).collect()
     }
 
-    /// Turns failed tasks into rows without a cell. If the first tasks fail altogether, so will the others.
+    /// Turns failed tasks into rows without a cell. If all of the first tasks fail, so will the others.
     fn check_failures(
         &self,
         results: Vec<Result<Vec<GeneratedRecord>, GenerateError>>,
         tasks: &[TaskRecord],
-        all: &[TaskRecord],
+        all_may_fail: bool,
     ) -> Result<Vec<GeneratedRecord>, CliError> {
-        let is_first = tasks.as_ptr() == all.as_ptr();
-        if is_first && results.iter().all(Result::is_err) {
-            return match results.into_iter().find_map(Result::err) {
-                Some(error) => Err(CliError::EveryTaskFailed { tasks: tasks.len(), source: Box::new(error.into()) }),
-                None => Ok(Vec::new()),
-            };
+        let failures = results.iter().filter(|result| result.is_err()).count();
+        let mut first_failure = None;
+        let mut records = Vec::new();
+        for (result, task) in results.into_iter().zip(tasks) {
+            match result {
+                Ok(samples) => records.extend(samples),
+                Err(error) => {
+                    records.push(failed(task));
+                    first_failure.get_or_insert(error);
+                }
+            }
         }
-        let records = results.into_iter().zip(tasks).flat_map(|(result, task)| {
-            result.unwrap_or_else(|error| {
-                tracing::warn!("{error}");
-                vec![failed(task)]
-            })
-        });
-        Ok(records.collect())
+        match first_failure {
+            Some(error) if failures == tasks.len() && !all_may_fail => {
+                Err(CliError::EveryTaskFailed { tasks: failures, source: Box::new(error.into()) })
+            }
+            Some(error) => {
+                tracing::warn!("{failures} of {} tasks could not be run and will score 0; the first one: {error}", tasks.len());
+                Ok(records)
+            }
+            None => Ok(records),
+        }
     }
 
     fn generator(&self, seed: u64, panel_file: Option<&Path>) -> Result<Generator, CliError> {

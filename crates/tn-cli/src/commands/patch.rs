@@ -48,9 +48,9 @@ pub(crate) struct Patch {
     /// How strongly distance counts in the order; 0 is a random order
     #[arg(long, value_name = "TAU", default_value_t = 1.0)]
     tau: f64,
-    /// Cells of a sentence, at least
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    min_cells: usize,
+    /// Cells of a sentence, at least [default: 5 for bins, 2 for neighborhoods]
+    #[arg(long, value_name = "N")]
+    min_cells: Option<usize>,
     /// Metadata of each cell [default: class, and spatial_domain where the table has it]
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
     meta: Option<Vec<String>>,
@@ -79,7 +79,7 @@ impl Patch {
             .with_truncate(self.truncate)
             .with_meta(keys)
             .with_sentence_meta(head_keys)
-            .with_min_cells(self.min_cells)
+            .with_min_cells(self.min_cells())
             .with_repeats(self.repeats())
             .with_seed(seed);
 
@@ -88,10 +88,10 @@ impl Patch {
         if self.is_of_neighborhoods() {
             let neighborhoods = Neighborhoods::new(&cells, self.neighborhood(), &options);
             let task = console.task("patch", "cells", cells.len() as u64);
-            for sentences in neighborhoods.chunks(CHUNK) {
+            for (chunk, sentences) in cells.chunks(CHUNK).zip(neighborhoods.chunks(CHUNK)) {
                 writer.write_all(&sentences)?;
                 counts.add(&sentences);
-                task.advance(CHUNK.min(cells.len()) as u64);
+                task.advance(chunk.len() as u64);
             }
         } else {
             let sentences = patch_bins(&cells, &grid, self.traversal.with_tau(self.tau), &options);
@@ -99,7 +99,7 @@ impl Patch {
             counts.add(&sentences);
         }
         if counts.sentences == 0 {
-            return Err(CliError::NoSentences { path: self.cells.clone(), cells: cells.len(), min_cells: self.min_cells });
+            return Err(CliError::NoSentences { path: self.cells.clone(), cells: cells.len(), min_cells: self.min_cells() });
         }
         writer.finish()?;
         Ok(Report::summary(json!({
@@ -116,6 +116,10 @@ impl Patch {
 
     fn repeats(&self) -> u32 {
         self.repeats.unwrap_or(if self.is_of_neighborhoods() { 1 } else { 2 })
+    }
+
+    fn min_cells(&self) -> usize {
+        self.min_cells.unwrap_or(if self.is_of_neighborhoods() { 2 } else { 5 })
     }
 
     fn neighborhood(&self) -> Neighborhood {
@@ -145,7 +149,7 @@ impl Patch {
             .with_option("truncate", self.truncate)
             .with_option("repeats", self.repeats())
             .with_option("tau", self.tau)
-            .with_option("min_cells", self.min_cells)
+            .with_option("min_cells", self.min_cells())
             .with_option("meta", keys)
             .with_option("sentence_meta", head_keys)
             .with_option("split", &self.split);
