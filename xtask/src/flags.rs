@@ -15,7 +15,7 @@ pub(crate) struct Flags {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Runs the main job: from sections to generated cells, scores, a recovered planted effect and a report.
-    Reproduce(ReproduceFlags),
+    Reproduce(Box<ReproduceFlags>),
     /// Runs every check of the repository: format, lints, documentation, features, tests, a tiny main job.
     Ci(CiFlags),
     /// Checks that the committed fixtures are complete and unchanged.
