@@ -210,6 +210,9 @@ impl CliError {
             Self::EveryTaskFailed { source, .. } => return source.hint(),
             Self::Encode(EncodeSectionError::Expression { .. }) => "take another matrix than X with --layer".to_owned(),
             Self::Chunks(_) => "allow longer sequences with --max-tokens".to_owned(),
+            Self::Train(TrainError::OtherRun { path, .. }) => {
+                format!("repeat the options of that run, or delete {} to start anew", path.display())
+            }
             Self::Train(TrainError::Diverged { .. }) => "give a smaller --lr".to_owned(),
             _ => return None,
         };
