@@ -16,6 +16,8 @@
 //!
 //! `peers/` holds the same work in other libraries, to be run by hand.
 
+#![allow(clippy::missing_panics_doc, reason = "inputs of benchmarks are simulated, and each expectation states why it holds")]
+
 use data_fixtures::{SimulatedTissue, SimulationConfig};
 use tissuenarrator::prelude::*;
 

@@ -13,7 +13,7 @@ mod linear;
 
 pub use block::Keep;
 pub use continuation::Continuations;
-pub use decoder::{Qwen3, SequenceLoss};
+pub use decoder::{Qwen3, SequenceLoss, TensorSource, TensorUpdate};
 pub use gradients::Gradients;
 pub use linear::{Linear, LoraAdapter, Trained};
 

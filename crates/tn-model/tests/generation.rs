@@ -124,7 +124,8 @@ fn the_cell_of_an_expected_ranking_lists_the_panel_in_order() {
 
 #[test]
 fn a_mode_decides_what_the_model_sees() {
-    let prompt = |conditioning| generator(GenerationOptions { conditioning, ..options() }).samples(&task("a")).unwrap()[0].model_prompt.clone();
+    let prompt =
+        |conditioning| generator(GenerationOptions { conditioning, ..options() }).samples(&task("a")).unwrap()[0].model_prompt.clone();
     assert!(prompt(Conditioning::Conditioned).ends_with("X: 12, Y: 22 <meta> class: Astro <cs>"));
     assert!(prompt(Conditioning::Unconditioned).ends_with("X: 12, Y: 22"));
     assert!(!prompt(Conditioning::PositionOnly).contains("class"));

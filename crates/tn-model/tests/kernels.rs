@@ -117,7 +117,8 @@ fn attention_equals_its_reference() {
     // Lengths around the sizes of query blocks (64) and key tiles (1,024).
     for (rows, heads, key_heads) in [(1, 1, 1), (2, 4, 2), (63, 4, 1), (65, 2, 2), (130, 6, 2), (1090, 2, 1)] {
         let shape = AttentionShape { heads, key_heads, head_dim: 8 };
-        let (q, k, v) = (source.tensor([rows, heads * 8]) * 3.0, source.tensor([rows, key_heads * 8]) * 3.0, source.tensor([rows, key_heads * 8]));
+        let (q, k, v) =
+            (source.tensor([rows, heads * 8]) * 3.0, source.tensor([rows, key_heads * 8]) * 3.0, source.tensor([rows, key_heads * 8]));
         let doutput = source.tensor([rows, heads * 8]);
         let (tq, tk, tv) = (tracked(&q), tracked(&k), tracked(&v));
         let slow = attention::forward(&tq, &tk, &tv, shape);

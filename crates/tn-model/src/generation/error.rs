@@ -30,7 +30,9 @@ pub enum GenerateError {
         context: usize,
     },
     /// A gene of the panel takes several tokens, or none, where the method needs exactly one.
-    #[error("the tokenizer writes gene {symbol} as {tokens} tokens; this method needs a tokenizer with one token for each gene of the panel")]
+    #[error(
+        "the tokenizer writes gene {symbol} as {tokens} tokens; this method needs a tokenizer with one token for each gene of the panel"
+    )]
     GeneIsNotOneToken {
         /// The gene.
         symbol: String,

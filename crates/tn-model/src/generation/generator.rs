@@ -4,18 +4,18 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tn_sentence::{
-    CellPredictor, CellSentence, Conditioning, FinishReason, GeneRanking, GeneratedRecord, ModelPrompt, Position, PromptBuilder, PromptOrder, SpatialSentence,
-    TaskRecord, Vocabulary, request_seed,
+    CellPredictor, CellSentence, Conditioning, FinishReason, GeneRanking, GeneratedRecord, ModelPrompt, Position, PromptBuilder,
+    PromptOrder, SpatialSentence, TaskRecord, Vocabulary, request_seed,
 };
 
+use super::GenerateError;
 use super::expected_ranking::ExpectedRanking;
 use super::panel::PanelTokens;
 use super::sampling::Sampling;
 use super::trajectory::Trajectory;
-use super::GenerateError;
 use crate::kernels::attention::softmax_in_place;
-use crate::kernels::host::HostFloats;
 use crate::kernels::host;
+use crate::kernels::host::HostFloats;
 use crate::qwen3::{Continuations, Qwen3};
 use crate::tokenizer::SentenceTokenizer;
 
@@ -183,10 +183,8 @@ impl Generator {
 
     fn request(&self, task: &TaskRecord) -> Result<Request, GenerateError> {
         let options = &self.options;
-        let builder = PromptBuilder::new(options.conditioning)
-            .with_order(options.order)
-            .with_max_cells(options.max_cells)
-            .with_seed(options.seed);
+        let builder =
+            PromptBuilder::new(options.conditioning).with_order(options.order).with_max_cells(options.max_cells).with_seed(options.seed);
         let prompt = builder.build(task).map_err(|source| GenerateError::Prompt { cell_name: task.cell_name.clone(), source })?;
         let ids = self.tokenizer.encode_ids(&prompt.text);
         let context = self.model.config().max_position_embeddings;
@@ -267,10 +265,8 @@ impl CellPredictor for Generator {
             Some(_) => self.expected_ranking(task)?.record.generated_block,
             None => self.samples(task)?.swap_remove(0).generated_block,
         };
-        let position = Position::new(task.x, task.y).map_err(|source| GenerateError::Prompt {
-            cell_name: task.cell_name.clone(),
-            source: source.into(),
-        })?;
+        let position = Position::new(task.x, task.y)
+            .map_err(|source| GenerateError::Prompt { cell_name: task.cell_name.clone(), source: source.into() })?;
         let cell = SpatialSentence::parse_lenient(&block).0.into_cells().into_iter().next();
         Ok(cell.unwrap_or_else(|| CellSentence::new(position, GeneRanking::default())))
     }

@@ -14,10 +14,9 @@ pub(crate) fn exp(x: f32) -> f32 {
     let shifted = clamped * std::f32::consts::LOG2_E + MAGIC;
     let n = shifted - MAGIC;
     let r = (clamped - n * 0.693_359_375) - n * -2.121_944_4e-4;
-    let polynomial = ((((1.987_569_15e-4 * r + 1.398_199_950_7e-3) * r + 8.333_451_907_3e-3) * r + 4.166_579_589_4e-2) * r
-        + 1.666_666_545_9e-1)
-        * r
-        + 5.000_000_120_1e-1;
+    let polynomial =
+        ((((1.987_569_15e-4 * r + 1.398_199_950_7e-3) * r + 8.333_451_907_3e-3) * r + 4.166_579_589_4e-2) * r + 1.666_666_545_9e-1) * r
+            + 5.000_000_120_1e-1;
     let mantissa = polynomial * r * r + r + 1.0;
     let power = f32::from_bits(shifted.to_bits().wrapping_sub(MAGIC.to_bits()).wrapping_add(127) << 23);
     let value = mantissa * power;

@@ -37,13 +37,7 @@ pub struct HeadLoss {
 /// # Panics
 /// Panics when a target is not below the vocabulary size.
 #[must_use]
-pub fn loss_and_gradients(
-    rows: &Tensor<2>,
-    head: &Tensor<2>,
-    targets: &[Option<u32>],
-    scale: f32,
-    trained: HeadGradient,
-) -> HeadLoss {
+pub fn loss_and_gradients(rows: &Tensor<2>, head: &Tensor<2>, targets: &[Option<u32>], scale: f32, trained: HeadGradient) -> HeadLoss {
     check_targets(targets, head);
     match (HostFloats::of(rows), HostFloats::of(head)) {
         (Some(values), Some(weight)) => {

@@ -3,11 +3,11 @@
 use burn::tensor::Tensor;
 
 use super::linear::{Linear, Trained, replace};
-use super::Gradients;
-use crate::Projection;
+use super::{Gradients, TensorUpdate};
 use crate::kernels::attention::{self, Attended, AttentionShape};
 use crate::kernels::qk_norm_rope::{self, RotaryTable};
 use crate::kernels::{rms_norm, swiglu};
+use crate::{Projection, Qwen3Config};
 
 /// What a forward pass keeps of a block for the backward pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -155,20 +155,20 @@ impl Block {
                 ("post_attention_layernorm", dnorm.weight),
             ];
             for (norm, gradient) in norms {
-                gradients.add(norm_key(layer, norm), gradient.unsqueeze());
+                gradients.add(Qwen3Config::norm_key(layer, norm), gradient.unsqueeze());
             }
         }
         dmiddle + dinput.x
     }
 
     /// Calls `visit` with every trained tensor, under its name, and keeps what it returns.
-    pub(crate) fn update(&mut self, layer: usize, trained: Trained, visit: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) {
+    pub(crate) fn update(&mut self, layer: usize, trained: Trained, visit: &mut TensorUpdate<'_>) {
         for (projection, weights) in self.projections_mut() {
             weights.update(&projection.module_path(layer), trained, visit);
         }
         if trained == Trained::Everything {
             for (norm, weight) in self.norms_mut() {
-                replace(weight, |w| visit(&norm_key(layer, norm), w.unsqueeze()).squeeze_dim(0));
+                replace(weight, |w| visit(&Qwen3Config::norm_key(layer, norm), w.unsqueeze()).squeeze_dim(0));
             }
         }
     }
@@ -207,9 +207,4 @@ impl Block {
             ("post_attention_layernorm", &mut self.post_attention_norm),
         ]
     }
-}
-
-/// Returns the key of a norm's weight in a checkpoint.
-fn norm_key(layer: usize, norm: &str) -> String {
-    format!("model.layers.{layer}.{norm}.weight")
 }

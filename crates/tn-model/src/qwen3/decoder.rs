@@ -3,18 +3,24 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, Normal, Uniform};
+use rand_distr::{Distribution, Normal};
 
-use super::block::{Block, Keep, Places};
-use super::linear::{LoraAdapter, Linear, Trained, replace};
 use super::Gradients;
-use crate::{AdapterConfig, ParameterShape, Qwen3Config};
+use super::block::{Block, Keep, Places};
+use super::linear::{Linear, LoraAdapter, Trained, replace};
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::head_loss::{self, HeadGradient};
 use crate::kernels::qk_norm_rope::RotaryTable;
 use crate::kernels::{embedding, host, linear, rms_norm};
+use crate::{AdapterConfig, ParameterShape, Projection, Qwen3Config};
+
+/// Returns the values of a tensor, row-major, by its key and shape in a checkpoint.
+pub type TensorSource<'s, E> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, E> + 's;
+
+/// Returns the new value of a trained tensor, by its key in a checkpoint and its present value.
+pub type TensorUpdate<'u> = dyn FnMut(&str, Tensor<2>) -> Tensor<2> + 'u;
 
 /// A Qwen3 decoder: embedding, blocks, final norm and a head that is tied to the embedding or its own.
 #[derive(Clone, Debug)]
@@ -47,62 +53,20 @@ impl Qwen3 {
         }
     }
 
-    /// Builds a decoder from a function that returns the values of each named tensor of a checkpoint, row-major.
+    /// Builds a decoder from a source of named tensors, such as a checkpoint.
     ///
     /// # Errors
-    /// Passes on the first error of `values`.
-    pub fn build<E>(
-        config: &Qwen3Config,
-        device: &Device,
-        values: &mut dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
-        let mut matrix = |name: String, rows: usize, columns: usize| -> Result<Tensor<2>, E> {
-            Ok(place(values(&name, &[rows, columns])?, [rows, columns], device))
-        };
-        let (hidden, ffn, d) = (config.hidden_size, config.intermediate_size, config.head_dim);
-        let (q_width, k_width) = (config.num_attention_heads * d, config.num_key_value_heads * d);
-        let embedding = matrix("model.embed_tokens.weight".to_owned(), config.vocab_size, hidden)?;
+    /// Passes on the first error of the source.
+    pub fn build<E>(config: &Qwen3Config, device: &Device, source: &mut TensorSource<'_, E>) -> Result<Self, E> {
+        let mut reader = Reader { config, device, source };
+        let embedding = reader.matrix(Qwen3Config::EMBEDDING, [config.vocab_size, config.hidden_size])?;
         let head = match config.tie_word_embeddings {
             true => None,
-            false => Some(matrix("lm_head.weight".to_owned(), config.vocab_size, hidden)?),
+            false => Some(reader.matrix(Qwen3Config::HEAD, [config.vocab_size, config.hidden_size])?),
         };
-        let mut projections = Vec::with_capacity(config.num_hidden_layers);
-        for layer in 0..config.num_hidden_layers {
-            let mut projection = |name: &str, outputs, inputs| -> Result<Linear, E> {
-                Ok(Linear::new(matrix(format!("model.layers.{layer}.{name}.weight"), outputs, inputs)?))
-            };
-            projections.push((
-                projection("self_attn.q_proj", q_width, hidden)?,
-                projection("self_attn.k_proj", k_width, hidden)?,
-                projection("self_attn.v_proj", k_width, hidden)?,
-                projection("self_attn.o_proj", hidden, q_width)?,
-                projection("mlp.gate_proj", ffn, hidden)?,
-                projection("mlp.up_proj", ffn, hidden)?,
-                projection("mlp.down_proj", hidden, ffn)?,
-            ));
-        }
-        let mut vector = |name: String, length: usize| -> Result<Tensor<1>, E> { Ok(place(values(&name, &[length])?, [length], device)) };
-        let mut blocks = Vec::with_capacity(config.num_hidden_layers);
-        for (layer, (q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj)) in projections.into_iter().enumerate() {
-            let mut norm = |name: &str, length| vector(format!("model.layers.{layer}.{name}.weight"), length);
-            blocks.push(Block {
-                input_norm: norm("input_layernorm", hidden)?,
-                q_norm: norm("self_attn.q_norm", d)?,
-                k_norm: norm("self_attn.k_norm", d)?,
-                post_attention_norm: norm("post_attention_layernorm", hidden)?,
-                q_proj,
-                k_proj,
-                v_proj,
-                o_proj,
-                gate_proj,
-                up_proj,
-                down_proj,
-                shape: AttentionShape { heads: config.num_attention_heads, key_heads: config.num_key_value_heads, head_dim: d },
-                eps: config.rms_norm_eps as f32,
-            });
-        }
-        let norm = vector("model.norm.weight".to_owned(), hidden)?;
-        let rotations = Arc::new(RotaryTable::new(d, config.rope_theta, 0));
+        let blocks = (0..config.num_hidden_layers).map(|layer| reader.block(layer)).collect::<Result<_, E>>()?;
+        let norm = reader.vector(Qwen3Config::FINAL_NORM, config.hidden_size)?;
+        let rotations = Arc::new(RotaryTable::new(config.head_dim, config.rope_theta, 0));
         Ok(Self { config: config.clone(), embedding, blocks, norm, head, rotations })
     }
 
@@ -228,10 +192,16 @@ impl Qwen3 {
         if adapted { Trained::Adapters } else { Trained::Everything }
     }
 
+    /// Returns the factor of the adapters, `alpha / rank`; 0 without adapters.
+    pub(crate) fn adapter_scale(&self) -> f32 {
+        let mut adapters = self.blocks.iter().flat_map(|block| block.projections()).filter_map(|(_, linear)| linear.adapter.as_ref());
+        adapters.next().map_or(0.0, |adapter| adapter.scale)
+    }
+
     /// Calls `visit` with the name and the value of every trained tensor, in a fixed order, and keeps what it returns.
     ///
     /// Vectors are passed as one row. The tensor is moved out of the model during the call, so a change can happen in place.
-    pub fn update(&mut self, trained: Trained, visit: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) {
+    pub fn update(&mut self, trained: Trained, visit: &mut TensorUpdate<'_>) {
         if trained == Trained::Everything {
             replace(&mut self.embedding, |w| visit("model.embed_tokens.weight", w));
         }
@@ -254,11 +224,8 @@ impl Qwen3 {
             values.insert(name.to_owned(), host::to_vec(&tensor));
             tensor
         });
-        let with_values = |shape: ParameterShape| {
-            let values = values.remove(&shape.name).expect("the model was built from the same configuration");
-            (shape, values)
-        };
-        self.config.parameters().into_iter().map(with_values).collect()
+        let with_values = |shape: ParameterShape| values.remove(&shape.name).map(|values| (shape, values));
+        self.config.parameters().into_iter().filter_map(with_values).collect()
     }
 
     /// Returns the model with all adapters added into their weights.
@@ -287,8 +254,7 @@ impl Qwen3 {
                 }
                 let [outputs, inputs] = layer.weight.dims();
                 let bound = 1.0 / (inputs as f32).sqrt();
-                let uniform = Uniform::new(-bound, bound).expect("the bound is positive and finite");
-                let a = (0..config.rank * inputs).map(|_| uniform.sample(&mut rng)).collect();
+                let a = (0..config.rank * inputs).map(|_| rng.random_range(-bound..=bound)).collect();
                 layer.adapter = Some(LoraAdapter {
                     a: place(a, [config.rank, inputs], &device),
                     b: place(vec![0.0; outputs * config.rank], [outputs, config.rank], &device),
@@ -297,6 +263,47 @@ impl Qwen3 {
             }
         }
         adapted
+    }
+}
+
+/// Reads the tensors of a decoder one after the other.
+struct Reader<'r, 's, E> {
+    config: &'r Qwen3Config,
+    device: &'r Device,
+    source: &'r mut TensorSource<'s, E>,
+}
+
+impl<E> Reader<'_, '_, E> {
+    fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, E> {
+        Ok(place((self.source)(name, &shape)?, shape, self.device))
+    }
+
+    fn vector(&mut self, name: &str, length: usize) -> Result<Tensor<1>, E> {
+        Ok(place((self.source)(name, &[length])?, [length], self.device))
+    }
+
+    fn block(&mut self, layer: usize) -> Result<Block, E> {
+        let config = self.config;
+        let mut linear = |projection: Projection| self.matrix(&projection.key(layer), projection.shape(config)).map(Linear::new);
+        let [q_proj, k_proj, v_proj, o_proj] =
+            [linear(Projection::Query)?, linear(Projection::Key)?, linear(Projection::Value)?, linear(Projection::Output)?];
+        let [gate_proj, up_proj, down_proj] = [linear(Projection::Gate)?, linear(Projection::Up)?, linear(Projection::Down)?];
+        let mut norm = |name: &str, length| self.vector(&Qwen3Config::norm_key(layer, name), length);
+        Ok(Block {
+            input_norm: norm("input_layernorm", config.hidden_size)?,
+            q_norm: norm("self_attn.q_norm", config.head_dim)?,
+            k_norm: norm("self_attn.k_norm", config.head_dim)?,
+            post_attention_norm: norm("post_attention_layernorm", config.hidden_size)?,
+            q_proj,
+            k_proj,
+            v_proj,
+            o_proj,
+            gate_proj,
+            up_proj,
+            down_proj,
+            shape: AttentionShape { heads: config.num_attention_heads, key_heads: config.num_key_value_heads, head_dim: config.head_dim },
+            eps: config.rms_norm_eps as f32,
+        })
     }
 }
 

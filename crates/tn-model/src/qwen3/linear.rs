@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::Gradients;
+use super::{Gradients, TensorUpdate};
 use crate::kernels::linear;
 
 /// A low-rank adapter (Hu et al., arXiv 2106.09685) in factored form: it adds `scale * (x a^T) b^T`.
@@ -73,7 +73,7 @@ impl Linear {
     }
 
     /// Calls `visit` with every trained tensor, under its name, and keeps what it returns.
-    pub(crate) fn update(&mut self, name: &str, trained: Trained, visit: &mut dyn FnMut(&str, Tensor<2>) -> Tensor<2>) {
+    pub(crate) fn update(&mut self, name: &str, trained: Trained, visit: &mut TensorUpdate<'_>) {
         match &mut self.adapter {
             Some(adapter) => {
                 replace(&mut adapter.a, |a| visit(&format!("{name}.lora_A.weight"), a));

@@ -23,7 +23,9 @@ pub enum TrainError {
         sequences: usize,
     },
     /// A token does not exist in the model.
-    #[error("a training sequence contains token {token}, but the model's vocabulary has {vocabulary} tokens; the tokenizer is not the model's")]
+    #[error(
+        "a training sequence contains token {token}, but the model's vocabulary has {vocabulary} tokens; the tokenizer is not the model's"
+    )]
     TokenOutsideVocabulary {
         /// The token.
         token: u32,

@@ -54,7 +54,8 @@ impl State {
         });
         let progress = serde_json::to_string(&self.progress).expect("plain numbers and a string can be written");
         let metadata = Some(HashMap::from([(KEY.to_owned(), progress)]));
-        let malformed = |source: safetensors::SafeTensorError| TrainError::MalformedState { path: path.to_owned(), reason: source.to_string() };
+        let malformed =
+            |source: safetensors::SafeTensorError| TrainError::MalformedState { path: path.to_owned(), reason: source.to_string() };
         let bytes = safetensors::serialize(views, metadata).map_err(malformed)?;
         write_atomically(path, &bytes).map_err(|source| TrainError::Io { path: path.to_owned(), source })
     }
@@ -76,7 +77,8 @@ impl State {
         let (mut moments, mut failure) = (BTreeMap::new(), None);
         model.update(trained, &mut |name, parameter| {
             let shape = parameter.dims();
-            let all = (read(format!("parameter.{name}"), shape), read(format!("first.{name}"), shape), read(format!("second.{name}"), shape));
+            let all =
+                (read(format!("parameter.{name}"), shape), read(format!("first.{name}"), shape), read(format!("second.{name}"), shape));
             match all {
                 (Ok(parameter), Ok(first), Ok(second)) => {
                     moments.insert(name.to_owned(), Moments { first, second });

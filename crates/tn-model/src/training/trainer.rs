@@ -172,7 +172,7 @@ impl<'c, 's> Run<'c, 's> {
             tensor
         });
         let side_by_side = (GRADIENT_BYTES / (4 * parameters.max(1))).clamp(1, config.batch);
-        let fingerprint = fingerprint(config, &train, parameters);
+        let fingerprint = fingerprint(config, &train, parameters, model);
         let order = (0, epoch_order(train.len(), config.seed, 0));
         Self { config, train, trained, fingerprint, side_by_side, order, unusable: 0 }
     }
@@ -252,11 +252,12 @@ fn mean_loss(model: &Qwen3, sequences: &[Labelled<'_>]) -> Option<f64> {
 }
 
 /// Hashes what a run depends on (FNV-1a, 64 bits).
-fn fingerprint(config: &TrainingConfig, train: &[Labelled<'_>], parameters: usize) -> String {
+fn fingerprint(config: &TrainingConfig, train: &[Labelled<'_>], parameters: usize, model: &Qwen3) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut add = |bytes: &[u8]| bytes.iter().for_each(|&b| hash = (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     add(serde_json::to_string(config).expect("plain settings can be written").as_bytes());
     add(&parameters.to_le_bytes());
+    add(&model.adapter_scale().to_le_bytes());
     for sequence in train {
         sequence.ids.iter().for_each(|id| add(&id.to_le_bytes()));
         sequence.targets.iter().for_each(|target| add(&target.map_or(u32::MAX, |t| t).to_le_bytes()));

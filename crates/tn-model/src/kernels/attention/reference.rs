@@ -11,10 +11,7 @@ pub(crate) fn forward(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, shape: Attention
     let output = probabilities.matmul(heads_first(v, shape.key_heads, shape.group()));
     let largest = scores.clone().max_dim(2);
     let log_sum = (scores - largest.clone()).exp().sum_dim(2).log() + largest;
-    Attended {
-        output: rows_first(output),
-        log_sum: log_sum.reshape([shape.heads, queries]).transpose(),
-    }
+    Attended { output: rows_first(output), log_sum: log_sum.reshape([shape.heads, queries]).transpose() }
 }
 
 pub(crate) fn backward(q: Tensor<2>, k: Tensor<2>, v: Tensor<2>, doutput: Tensor<2>, shape: AttentionShape) -> Gradients {

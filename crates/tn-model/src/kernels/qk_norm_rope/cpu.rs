@@ -29,14 +29,7 @@ pub(super) fn forward(x: &[f32], weight: &[f32], eps: f32, table: &RotaryTable, 
     y
 }
 
-pub(super) fn backward(
-    x: &[f32],
-    weight: &[f32],
-    eps: f32,
-    table: &RotaryTable,
-    positions: &[u32],
-    dy: &[f32],
-) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn backward(x: &[f32], weight: &[f32], eps: f32, table: &RotaryTable, positions: &[u32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let (head_dim, features) = (weight.len(), x.len() / positions.len().max(1));
     let mut dx = vec![0.0; x.len()];
     let rows = x.par_chunks(BLOCK * features.max(1)).zip(dy.par_chunks(BLOCK * features.max(1))).zip(positions.par_chunks(BLOCK));

@@ -40,6 +40,7 @@ fn rotate(x: Tensor<3>, table: &RotaryTable, positions: &[u32], sign: f32) -> Te
 
 fn angles(table: &RotaryTable, positions: &[u32], device: &Device) -> (Tensor<2>, Tensor<2>) {
     let shape = [positions.len(), table.half];
-    let gather = |part: fn((&[f32], &[f32])) -> Vec<f32>| positions.iter().flat_map(|&p| part(table.at(p))).collect();
-    (host::upload(gather(|(c, _)| c.to_vec()), shape, device), host::upload(gather(|(_, s)| s.to_vec()), shape, device))
+    let cosines: Vec<f32> = positions.iter().flat_map(|&position| table.at(position).0).copied().collect();
+    let sines: Vec<f32> = positions.iter().flat_map(|&position| table.at(position).1).copied().collect();
+    (host::upload(cosines, shape, device), host::upload(sines, shape, device))
 }
