@@ -30,6 +30,8 @@ pub(super) struct TrainingPlan {
     pub(super) steps: u64,
     /// Sentences of a step.
     pub(super) batch: usize,
+    /// Orders of equally expressed genes that the training sentences are drawn from, at least.
+    pub(super) tie_draws: usize,
     pub(super) learning_rate: f64,
     /// Sentences of the validation split whose loss is reported at the end.
     pub(super) validation_sentences: usize,
@@ -70,11 +72,12 @@ impl Plan {
             tier: "small",
             simulation: Some(SimulationConfig { seed, ..SimulationConfig::default() }),
             metadata: vec!["class", "spatial_domain"],
-            neighbors: 12,
+            neighbors: 8,
             genes: 50,
             training: TrainingPlan {
-                steps: 2_400,
+                steps: 4_000,
                 batch: 4,
+                tie_draws: 4,
                 learning_rate: 3e-3,
                 validation_sentences: 64,
                 tokenizer_sentences: 1_000,
@@ -84,7 +87,7 @@ impl Plan {
                 clear_radius_um: 45.0,
                 distance_um: 15.0,
                 count: 2,
-                targets: 80,
+                targets: 120,
                 trajectories: 16,
                 ranks: 30,
             }),
@@ -99,7 +102,8 @@ impl Plan {
             tier: "real",
             simulation: None,
             metadata: vec!["class"],
-            training: TrainingPlan { steps: 2_000, ..small.training },
+            neighbors: 10,
+            training: TrainingPlan { steps: 6_000, tie_draws: 8, ..small.training },
             proximity: None,
             ..small
         }
@@ -113,8 +117,7 @@ impl Plan {
         }
         self.neighbors = 6;
         self.genes = 15;
-        self.training =
-            TrainingPlan { steps: 5, batch: 2, validation_sentences: 4, tokenizer_sentences: 50, ..self.training };
+        self.training = TrainingPlan { steps: 5, batch: 2, validation_sentences: 4, tokenizer_sentences: 50, ..self.training };
         self.generation = GenerationPlan { targets: 16, trajectories: 2, max_new_tokens: 60 };
         if let Some(proximity) = &mut self.proximity {
             proximity.targets = 4;

@@ -18,10 +18,19 @@ pub(super) fn tissue(folder: &mut RunFolder, path: &Path, flags: &ReproduceFlags
         let columns = Columns::choose(&inspect_file(path)?, flags).with_context(|| format!("in {}", path.display()))?;
         eprintln!("  columns: {columns:?}");
         let file = AnnData::open(path)?;
-        let (cells, panel) = cell_table(folder, &["class", "split"], || encode(&file, &columns, flags.seed))?;
-        let tissue = Tissue { class_means: class_means(&file, &cells, &panel)?, cells, panel, truth: None };
+        let split_seed = flags.seed;
+        let (cells, panel) = cell_table(folder, &["class", "split"], || encode(&file, &columns, flags.seed, split_seed))?;
+        let class_means = class_means(&file, &cells, &panel)?;
+        let redraw = Box::new(move |seed| Ok(encode(&file, &columns, seed, split_seed)?.0));
+        let tissue = Tissue { class_means, cells, panel, truth: None, redraw };
         let sizes = tissue.summary();
-        ensure!(sizes.train > 0 && sizes.test > 0, "{} has {} training and {} test cells, both are needed", path.display(), sizes.train, sizes.test);
+        ensure!(
+            sizes.train > 0 && sizes.test > 0,
+            "{} has {} training and {} test cells, both are needed",
+            path.display(),
+            sizes.train,
+            sizes.test
+        );
         Ok(tissue)
     })
 }
@@ -51,7 +60,7 @@ impl Columns {
 }
 
 /// Encodes the cells, with their columns under the names `class` and `split`.
-fn encode(file: &AnnData, columns: &Columns, seed: u64) -> Result<(Vec<CellRecord>, Vocabulary)> {
+fn encode(file: &AnnData, columns: &Columns, seed: u64, split_seed: u64) -> Result<(Vec<CellRecord>, Vocabulary)> {
     let mut options = EncodeOptions::new().with_seed(seed).with_columns([&columns.class].into_iter().chain(&columns.split));
     if let Some(section) = &columns.section {
         options = options.with_section(section);
@@ -71,7 +80,7 @@ fn encode(file: &AnnData, columns: &Columns, seed: u64) -> Result<(Vec<CellRecor
         cell.metadata = metadata;
     }
     if columns.split.is_none() {
-        split_by_blocks(&mut cells, seed)?;
+        split_by_blocks(&mut cells, split_seed)?;
     }
     ensure!(!cells.is_empty(), "{} has no cell with expression", file.file_name());
     Ok((cells, encoded.vocabulary().clone()))

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use data_fixtures::{SimulatedTissue, SimulationConfig, write_tissue, write_truth};
 use tissuenarrator::io::{AnnData, EncodeOptions, EncodedCells, TRUTH_KEY, TableReader, TruthRecord};
+use tissuenarrator::prelude::*;
 
 use super::class_means::class_means;
 use super::run_folder::RunFolder;
@@ -26,16 +27,19 @@ pub(super) fn tissue(folder: &mut RunFolder, config: &SimulationConfig, seed: u6
     })?;
     folder.stage("encode", |folder| {
         let file = AnnData::open(&sections)?;
-        let (cells, panel) = cell_table(folder, &COLUMNS, || {
-            let options = EncodeOptions::new().with_columns(COLUMNS).with_seed(seed);
-            let mut encoded = EncodedCells::new(&file, &options)?;
-            let cells = encoded.by_ref().collect::<Result<_, _>>()?;
-            Ok((cells, encoded.vocabulary().clone()))
-        })?;
+        let (cells, panel) = cell_table(folder, &COLUMNS, || encode(&file, seed))?;
         let class_means = class_means(&file, &cells, &panel)?;
         let truth = TableReader::<TruthRecord>::open(&truth)?;
         let tissue = serde_json::from_str(truth.metadata().get(TRUTH_KEY).map_or("", String::as_str))?;
         let truth = Truth { tissue, cells: truth.read_all()? };
-        Ok(Tissue { cells, panel, class_means, truth: Some(truth) })
+        let redraw = Box::new(move |seed| Ok(encode(&file, seed)?.0));
+        Ok(Tissue { cells, panel, class_means, truth: Some(truth), redraw })
     })
+}
+
+fn encode(file: &AnnData, seed: u64) -> Result<(Vec<CellRecord>, Vocabulary)> {
+    let options = EncodeOptions::new().with_columns(COLUMNS).with_seed(seed);
+    let mut encoded = EncodedCells::new(file, &options)?;
+    let cells = encoded.by_ref().collect::<Result<_, _>>()?;
+    Ok((cells, encoded.vocabulary().clone()))
 }

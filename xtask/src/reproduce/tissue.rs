@@ -19,7 +19,12 @@ pub(super) struct Tissue {
     pub(super) class_means: ClassMeanTable,
     /// What only a simulation knows.
     pub(super) truth: Option<Truth>,
+    /// Encodes the same cells with the ties between equally expressed genes broken by another seed.
+    pub(super) redraw: Redraw,
 }
+
+/// Encodes cells again, with another seed for ties.
+pub(super) type Redraw = Box<dyn Fn(u64) -> Result<Vec<CellRecord>>>;
 
 /// What only a simulation knows.
 pub(super) struct Truth {
@@ -52,7 +57,18 @@ pub(super) struct TissueSummary {
 impl Tissue {
     /// Returns the cells of a split.
     pub(super) fn split(&self, split: &str) -> Vec<CellRecord> {
-        self.cells.iter().filter(|cell| cell.split() == Some(split)).cloned().collect()
+        of_split(&self.cells, split)
+    }
+
+    /// Returns the cells of a split as another seed for ties would have encoded them; draw 0 is [`Tissue::split`].
+    ///
+    /// Most genes of a cell are seen once, so their order among each other is chance: a model that meets several orders learns the
+    /// distribution instead of one draw.
+    pub(super) fn split_drawn_again(&self, split: &str, draw: u64, seed: u64) -> Result<Vec<CellRecord>> {
+        match draw {
+            0 => Ok(self.split(split)),
+            _ => Ok(of_split(&(self.redraw)(tissuenarrator::sentence::draw(seed, draw))?, split)),
+        }
     }
 
     /// Returns the classes in alphabetical order.
@@ -79,6 +95,10 @@ impl Tissue {
             test: of("test"),
         }
     }
+}
+
+fn of_split(cells: &[CellRecord], split: &str) -> Vec<CellRecord> {
+    cells.iter().filter(|cell| cell.split() == Some(split)).cloned().collect()
 }
 
 /// Reads the table of cells, or makes and writes it.

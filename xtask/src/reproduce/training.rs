@@ -42,32 +42,39 @@ pub(super) struct TrainingSummary {
 
 /// Writes the spatial sentences of the training: cells spread evenly over the split, each with its neighbors, itself last.
 ///
-/// There are as many as the steps take. Where these are more than there are cells, each cell comes in several orders.
+/// There are as many as the steps take, from several draws of the order of equally expressed genes.
 pub(super) fn sentences(folder: &mut RunFolder, tissue: &Tissue, plan: &Plan, seed: u64) -> Result<Vec<SentenceRecord>> {
     folder.stage("patch", |folder| {
         folder.table("sentences.parquet", || {
             let wanted = usize::try_from(plan.training.steps)? * plan.training.batch;
-            let mut sentences = neighborhoods(&tissue.split("train"), plan, wanted, seed);
+            let cells = tissue.split("train").len();
+            ensure!(cells > 0, "the training split has no cell");
+            let draws = plan.training.tie_draws.max(wanted.div_ceil(cells));
+            let chosen = evenly(cells * draws, wanted);
+            let mut sentences = Vec::with_capacity(wanted);
+            for draw in 0..draws {
+                let cells = tissue.split_drawn_again("train", draw as u64, seed)?;
+                let rows = chosen.iter().filter(|&&place| place / cells.len() == draw).map(|place| place % cells.len()).collect();
+                sentences.extend(neighborhoods(&cells, rows, plan, seed.wrapping_add(draw as u64)));
+            }
             ensure!(!sentences.is_empty(), "the training split has no cell with neighbors");
-            sentences.extend(neighborhoods(&tissue.split("val"), plan, plan.training.validation_sentences, seed));
+            let validation = tissue.split("val");
+            let rows = evenly(validation.len(), plan.training.validation_sentences);
+            sentences.extend(neighborhoods(&validation, rows, plan, seed));
             Ok(sentences)
         })
     })
 }
 
-fn neighborhoods(cells: &[CellRecord], plan: &Plan, wanted: usize, seed: u64) -> Vec<SentenceRecord> {
-    if cells.is_empty() {
-        return Vec::new();
-    }
-    let repeats = wanted.div_ceil(cells.len()).max(1);
+/// Writes the neighborhoods of some cells.
+fn neighborhoods(cells: &[CellRecord], rows: Vec<usize>, plan: &Plan, seed: u64) -> Vec<SentenceRecord> {
     let options = PatchOptions::default()
         .with_truncate(plan.genes)
         .with_meta(plan.metadata.iter().copied())
         .with_min_cells(2)
-        .with_repeats(repeats as u32)
+        .with_repeats(1)
         .with_seed(seed);
     let neighborhoods = Neighborhoods::new(cells, Neighborhood::default().with_max_cells(plan.neighbors), &options);
-    let rows = evenly(cells.len(), wanted.div_ceil(repeats));
     rows.into_par_iter().flat_map_iter(|row| neighborhoods.write(row..row + 1)).collect()
 }
 
@@ -78,56 +85,52 @@ pub(super) fn evenly(n: usize, wanted: usize) -> Vec<usize> {
 }
 
 /// Trains a tokenizer and a small decoder from scratch; an interrupted training goes on where it stopped.
-pub(super) fn train(
-    folder: &mut RunFolder,
-    sentences: &[SentenceRecord],
-    panel: &Vocabulary,
-    plan: &Plan,
-    seed: u64,
-) -> Result<Trained> {
-    folder.stage("train", |folder| {
-        let model_folder = folder.file("model");
-        if let Some(summary) = folder.read_json("training.json") {
-            let (model, tokenizer) = (Qwen3::load(&model_folder, &Default::default())?, SentenceTokenizer::load(&model_folder)?);
-            return Ok(Trained { model: model.with_context(PREPARED_CONTEXT), tokenizer, summary });
-        }
-        let text = |split: &str| -> Vec<&str> {
-            sentences.iter().filter(|record| record.split == split).map(|record| record.sentence.as_str()).collect()
-        };
-        let (train, validation) = (text("train"), text("val"));
-        let corpus = evenly(train.len(), plan.training.tokenizer_sentences).into_iter().map(|i| train[i]);
-        let tokenizer = SentenceTokenizer::train(corpus, panel, &TokenizerOptions::new())?;
-        let encode = |texts: &[&str]| -> Vec<TokenSequence> { texts.par_iter().map(|text| TokenSequence::encode(&tokenizer, text)).collect() };
-        let (train, validation) = (encode(&train), encode(&validation));
+pub(super) fn train(folder: &mut RunFolder, sentences: &[SentenceRecord], panel: &Vocabulary, plan: &Plan, seed: u64) -> Result<Trained> {
+    folder
+        .stage("train", |folder| {
+            let model_folder = folder.file("model");
+            if let Some(summary) = folder.read_json("training.json") {
+                let (model, tokenizer) = (Qwen3::load(&model_folder, &Default::default())?, SentenceTokenizer::load(&model_folder)?);
+                return Ok(Trained { model: model.with_context(PREPARED_CONTEXT), tokenizer, summary });
+            }
+            let text = |split: &str| -> Vec<&str> {
+                sentences.iter().filter(|record| record.split == split).map(|record| record.sentence.as_str()).collect()
+            };
+            let (train, validation) = (text("train"), text("val"));
+            let corpus = evenly(train.len(), plan.training.tokenizer_sentences).into_iter().map(|i| train[i]);
+            let tokenizer = SentenceTokenizer::train(corpus, panel, &TokenizerOptions::new())?;
+            let encode =
+                |texts: &[&str]| -> Vec<TokenSequence> { texts.par_iter().map(|text| TokenSequence::encode(&tokenizer, text)).collect() };
+            let (train, validation) = (encode(&train), encode(&validation));
 
-        let shape = Qwen3Config::tiny(tokenizer.vocab_size());
-        let mut model = Qwen3::initialize(&shape, seed, &Default::default()).with_context(PREPARED_CONTEXT);
-        let config = TrainingConfig {
-            max_steps: Some(plan.training.steps),
-            batch: plan.training.batch,
-            learning_rate: plan.training.learning_rate,
-            seed,
-            ..TrainingConfig::from_scratch()
-        };
-        let trainer = Trainer::new(config)?.with_state(folder.file("training-state.safetensors"), SAVE_EVERY);
-        let done = trainer.fit(&mut model, &train, &validation, &mut ProgressLine::start())?;
-        model.save(&model_folder, &tokenizer)?;
-        let symbols: String = panel.iter().map(|symbol| format!("{symbol}\n")).collect();
-        folder.write("model/panel.txt", symbols.as_bytes())?;
-        let summary = TrainingSummary {
-            parameters: shape.parameter_count(),
-            vocabulary: tokenizer.vocab_size(),
-            sentences: train.len(),
-            tokens: train.iter().map(TokenSequence::len).sum(),
-            steps: done.steps,
-            training_loss: done.training_loss,
-            validation_loss: done.validation_loss,
-        };
-        folder.write_json("training.json", &summary)?;
-        folder.remove("training-state.safetensors")?;
-        Ok(Trained { model, tokenizer, summary })
-    })
-    .context("training")
+            let shape = Qwen3Config::tiny(tokenizer.vocab_size());
+            let mut model = Qwen3::initialize(&shape, seed, &Default::default()).with_context(PREPARED_CONTEXT);
+            let config = TrainingConfig {
+                max_steps: Some(plan.training.steps),
+                batch: plan.training.batch,
+                learning_rate: plan.training.learning_rate,
+                seed,
+                ..TrainingConfig::from_scratch()
+            };
+            let trainer = Trainer::new(config)?.with_state(folder.file("training-state.safetensors"), SAVE_EVERY);
+            let done = trainer.fit(&mut model, &train, &validation, &mut ProgressLine::start())?;
+            model.save(&model_folder, &tokenizer)?;
+            let symbols: String = panel.iter().map(|symbol| format!("{symbol}\n")).collect();
+            folder.write("model/panel.txt", symbols.as_bytes())?;
+            let summary = TrainingSummary {
+                parameters: shape.parameter_count(),
+                vocabulary: tokenizer.vocab_size(),
+                sentences: train.len(),
+                tokens: train.iter().map(TokenSequence::len).sum(),
+                steps: done.steps,
+                training_loss: done.training_loss,
+                validation_loss: done.validation_loss,
+            };
+            folder.write_json("training.json", &summary)?;
+            folder.remove("training-state.safetensors")?;
+            Ok(Trained { model, tokenizer, summary })
+        })
+        .context("training")
 }
 
 /// A line on stderr every few seconds.
