@@ -33,8 +33,10 @@ impl TestCounts {
 
 impl fmt::Display for TestCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passed, {} failed", self.passed, self.failed)?;
-        if self.ignored > 0 { write!(f, ", {} ignored", self.ignored) } else { Ok(()) }
+        if self.ignored > 0 {
+            writeln!(f, "{} ignored", self.ignored)?;
+        }
+        write!(f, "{} passed, {} failed", self.passed, self.failed)
     }
 }
 
@@ -48,7 +50,7 @@ mod tests {
         counts.read("running 3 tests");
         counts.read("test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s");
         counts.read("test result: FAILED. 4 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 1.50s");
-        assert_eq!(counts.to_string(), "7 passed, 1 failed, 2 ignored");
+        assert_eq!(counts.to_string(), "2 ignored\n7 passed, 1 failed");
     }
 
     #[test]
