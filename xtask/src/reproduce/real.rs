@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tissuenarrator::io::{AnnData, ColumnRole, EncodeOptions, EncodedCells, FileSummary, SectionReader, inspect_file};
 use tissuenarrator::prelude::*;
 
@@ -46,15 +46,24 @@ struct Columns {
 
 impl Columns {
     fn choose(summary: &FileSummary, flags: &ReproduceFlags) -> Result<Self> {
-        let guess = |role| summary.candidates.iter().find(|candidate| candidate.role == role).map(|candidate| candidate.column.clone());
-        let choose = |named: &Option<String>, role| named.clone().or_else(|| guess(role));
-        let names = || summary.columns.iter().map(|column| column.name.as_str()).collect::<Vec<_>>().join(", ");
+        let names: Vec<&str> = summary.columns.iter().map(|column| column.name.as_str()).collect();
+        let choose = |named: &Option<String>, role: ColumnRole| {
+            let guess = summary.candidates.iter().find(|candidate| candidate.role == role).map(|candidate| candidate.column.clone());
+            match named {
+                Some(name) if !names.contains(&name.as_str()) => {
+                    let hint = guess.map_or_else(String::new, |guess| format!("; did you mean --{} {guess}?", role.as_str()));
+                    bail!("there is no column {name:?}; columns are {}{hint}", names.join(", "))
+                }
+                Some(name) => Ok(Some(name.clone())),
+                None => Ok(guess),
+            }
+        };
         Ok(Self {
-            class: choose(&flags.class, ColumnRole::Class)
-                .with_context(|| format!("no column looks like a cell class; columns are {}; name one with --class", names()))?,
-            section: choose(&flags.section, ColumnRole::Section),
-            coordinates: choose(&flags.x, ColumnRole::X).zip(choose(&flags.y, ColumnRole::Y)),
-            split: choose(&flags.split, ColumnRole::Split),
+            class: choose(&flags.class, ColumnRole::Class)?
+                .with_context(|| format!("no column looks like a cell class; columns are {}; name one with --class", names.join(", ")))?,
+            section: choose(&flags.section, ColumnRole::Section)?,
+            coordinates: choose(&flags.x, ColumnRole::X)?.zip(choose(&flags.y, ColumnRole::Y)?),
+            split: choose(&flags.split, ColumnRole::Split)?,
         })
     }
 }
