@@ -94,7 +94,7 @@ fn score_table(page: &mut Page, scores: &[Scored]) {
     page.raw("<div class=\"scroll\"><table>\n");
     for (index, line) in score_lines(scores).iter().enumerate() {
         let tag = if index == 0 { "th" } else { "td" };
-        let cells: String = line.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell))).collect();
+        let cells: String = line.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell).replace('_', "_<wbr>"))).collect();
         page.raw(&format!("<tr>{cells}</tr>\n"));
     }
     page.raw("</table></div>\n");
