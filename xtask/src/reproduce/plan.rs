@@ -75,7 +75,7 @@ impl Plan {
             neighbors: 8,
             genes: 50,
             training: TrainingPlan {
-                steps: 4_000,
+                steps: 5_200,
                 batch: 4,
                 tie_draws: 4,
                 learning_rate: 3e-3,
@@ -103,7 +103,7 @@ impl Plan {
             simulation: None,
             metadata: vec!["class"],
             neighbors: 10,
-            training: TrainingPlan { steps: 6_000, tie_draws: 8, ..small.training },
+            training: TrainingPlan { steps: 8_000, tie_draws: 8, ..small.training },
             proximity: None,
             ..small
         }
