@@ -8,6 +8,7 @@
 //! | where which cells are, truth beside generated | [`class_map`], [`value_map`] |
 //! | scores of several predictors, with their intervals | [`metric_bars`] |
 //! | predicted against planted or observed log fold changes | [`fold_change_scatter`] |
+//! | several of these in one picture | [`stacked`] |
 //!
 //! Classes are told apart by the [`palette`], whose colors remain distinct under the common forms of color blindness.
 
@@ -17,6 +18,7 @@ mod in_situ_map;
 mod legend;
 mod metric_bars;
 pub mod palette;
+mod stacked;
 mod svg;
 
 use thiserror::Error;
@@ -24,6 +26,7 @@ use thiserror::Error;
 pub use fold_change_scatter::{FoldChangePoint, fold_change_scatter};
 pub use in_situ_map::{MapPanel, class_map, value_map};
 pub use metric_bars::{BarSeries, metric_bars};
+pub use stacked::stacked;
 
 /// Width of every figure, in pixels.
 const WIDTH: f64 = 900.0;
@@ -53,6 +56,12 @@ pub enum PlotError {
         series: String,
         /// The metric asked for.
         metric: String,
+    },
+    /// A text that should be a figure is none.
+    #[error("text {index} is not a figure of this module")]
+    NotAFigure {
+        /// Its place among the texts.
+        index: usize,
     },
     /// A series of bars has a value for each group.
     #[error("series {series:?} has {found} values for {expected} groups")]

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use tissuenarrator::eval::plot::stacked;
 use tissuenarrator::prelude::*;
 
 use super::expectations::{self, Expectation, Outcome};
@@ -65,11 +66,15 @@ impl Results {
         !self.plan.judged || self.expectations.iter().all(|expectation| expectation.outcome != Outcome::Miss)
     }
 
-    /// Writes the figures as files of their own.
+    /// Writes the figures as files of their own, and the main ones together.
     pub(super) fn write_figures(&self, folder: &RunFolder) -> Result<()> {
         let path = folder.file("figures");
         std::fs::create_dir_all(&path).with_context(|| format!("cannot make the folder {}", path.display()))?;
-        self.figures.iter().try_for_each(|figure| folder.write(&format!("figures/{}.svg", figure.name), figure.svg.as_bytes()))
+        self.figures.iter().try_for_each(|figure| folder.write(&format!("figures/{}.svg", figure.name), figure.svg.as_bytes()))?;
+        let main = ["classes", "conditioned", "fold-changes"];
+        let overview: Vec<&str> =
+            self.figures.iter().filter(|figure| main.contains(&figure.name)).map(|figure| figure.svg.as_str()).collect();
+        folder.write("figures/overview.svg", stacked(&overview)?.as_bytes())
     }
 
     /// Returns the numbers, without times, paths or dates.
