@@ -157,3 +157,31 @@ fn a_malformed_prompt_is_no_panic() {
     }
     assert!(matches!(generator.samples(&TaskRecord { x: f64::NAN, ..task("a") }), Err(GenerateError::Prompt { .. })));
 }
+
+#[test]
+fn a_gene_list_cut_at_the_limit_is_closed_in_its_block() {
+    let records = generator(GenerationOptions { max_new_tokens: 2, ..options() }).samples(&task("a")).unwrap();
+    let cut = records.iter().find(|record| record.finish_reason == FinishReason::Length).expect("two tokens are too few for most");
+    assert!(cut.generated_block.ends_with(" </cs>") && !cut.generated_text.contains("</cs>"));
+}
+
+#[test]
+fn an_expected_ranking_without_any_gene_list_says_so() {
+    let unconditioned = GenerationOptions { conditioning: Conditioning::Unconditioned, max_new_tokens: 2, ..options() };
+    let consensus = generator(unconditioned).expected_ranking(&task("a")).unwrap();
+    assert_eq!(consensus.ranking.trajectories(), 0);
+    assert_eq!(consensus.record.finish_reason, FinishReason::Length);
+    assert!(!consensus.record.generated_block.contains("</cs>"));
+}
+
+#[test]
+fn options_and_tokenizers_that_cannot_work_are_refused() {
+    let refused = |options| Generator::new(&model(), tokenizer(), options).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(refused(GenerationOptions { samples: 0, ..options() }).starts_with("samples is 0"));
+    assert!(refused(GenerationOptions { samples: 5_000, ..options() }).starts_with("samples is 5000"));
+    assert!(refused(GenerationOptions { max_new_tokens: 0, ..options() }).starts_with("max-new-tokens is 0"));
+    let smaller = Qwen3::initialize(&Qwen3Config::tiny(100), 1, &Device::flex());
+    assert!(matches!(Generator::new(&smaller, tokenizer(), options()), Err(GenerateError::Tokenizer(_))));
+    let huge = generator(GenerationOptions { max_new_tokens: usize::MAX, ..options() });
+    assert!(matches!(huge.samples(&task("a")), Err(GenerateError::PromptTooLong { .. })));
+}

@@ -114,6 +114,10 @@ fn a_state_of_another_run_is_refused() {
     assert!(matches!(start(TrainingConfig { seed: 1, ..config() }, 16), Err(TrainError::OtherRun { .. })));
     assert!(matches!(start(config(), 15), Err(TrainError::OtherRun { .. })));
 
+    let other_weights = Trainer::new(config()).unwrap().with_state(&path, 1);
+    let mut other = Qwen3::initialize(small().config(), 6, &Device::flex());
+    assert!(matches!(fit(&mut other, &other_weights), Err(TrainError::OtherRun { .. })));
+
     let bytes = std::fs::read(&path).unwrap();
     for length in [0, 7, 8, 100, bytes.len() - 1] {
         std::fs::write(&path, &bytes[..length]).unwrap();
@@ -126,6 +130,9 @@ fn a_run_that_diverges_is_stopped() {
     let mut model = small();
     let error = fit(&mut model, &Trainer::new(TrainingConfig { learning_rate: 1e30, warmup: 0.0, ..config() }).unwrap());
     assert!(matches!(error, Err(TrainError::Diverged { times: 3, .. })), "{error:?}");
+    let short = TrainingConfig { learning_rate: 1e30, warmup: 0.0, max_steps: Some(2), ..config() };
+    let error = fit(&mut small(), &Trainer::new(short).unwrap());
+    assert!(matches!(error, Err(TrainError::Diverged { step: 1, .. })), "a run that ends in a failed step has failed: {error:?}");
 }
 
 #[test]

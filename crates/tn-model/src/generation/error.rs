@@ -2,6 +2,8 @@
 
 use tn_sentence::PromptError;
 
+use crate::TokenizerError;
+
 /// An error in the request for a cell.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -49,4 +51,7 @@ pub enum GenerateError {
         /// Its range.
         expected: &'static str,
     },
+    /// The tokenizer belongs to another model.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
 }

@@ -53,6 +53,22 @@ impl Default for GenerationOptions {
     }
 }
 
+impl GenerationOptions {
+    /// Samples of one target at most: they are held in memory together.
+    pub const MAX_SAMPLES: u32 = 4096;
+
+    fn validate(&self) -> Result<(), GenerateError> {
+        self.sampling.validate()?;
+        if self.samples == 0 || self.samples > Self::MAX_SAMPLES {
+            return Err(GenerateError::InvalidSampling { name: "samples", value: f64::from(self.samples), expected: "between 1 and 4096" });
+        }
+        if self.max_new_tokens == 0 {
+            return Err(GenerateError::InvalidSampling { name: "max-new-tokens", value: 0.0, expected: "at least 1" });
+        }
+        Ok(())
+    }
+}
+
 /// A decoder that writes cells.
 ///
 /// Results depend on the options' seed, the target's name and the sample's number only: not on the other targets of a call, nor on the
@@ -79,9 +95,10 @@ impl Generator {
     /// Puts a model and its tokenizer together; gene lists are free until a panel is given. LoRA adapters are merged into the weights.
     ///
     /// # Errors
-    /// Returns an error when a sampling option lies outside its range.
+    /// Returns an error when an option lies outside its range or the tokenizer has more tokens than the model.
     pub fn new(model: &Qwen3, tokenizer: SentenceTokenizer, options: GenerationOptions) -> Result<Self, GenerateError> {
-        options.sampling.validate()?;
+        options.validate()?;
+        tokenizer.check_against(model.config())?;
         Ok(Self { model: model.merged(), tokenizer, panel: None, options })
     }
 
@@ -98,9 +115,9 @@ impl Generator {
     /// Replaces the options, keeping the model.
     ///
     /// # Errors
-    /// Returns an error when a sampling option lies outside its range.
+    /// Returns an error when an option lies outside its range.
     pub fn with_options(mut self, options: GenerationOptions) -> Result<Self, GenerateError> {
-        options.sampling.validate()?;
+        options.validate()?;
         self.options = options;
         Ok(self)
     }
@@ -121,11 +138,12 @@ impl Generator {
         let trajectories = self.run(&request, task, &self.options.sampling, |_, _, _| {});
         let records = trajectories.into_iter().enumerate().map(|(sample, trajectory)| {
             let text = String::from_utf8_lossy(&trajectory.text).into_owned();
+            let close = if self.panel.is_some() && trajectory.is_cut_in_genes() { " </cs>" } else { "" };
             GeneratedRecord {
                 task: task.clone(),
                 sample: sample as u32,
                 model_prompt: request.prompt.text.clone(),
-                generated_block: format!("{}{text}", request.prompt.header_text),
+                generated_block: format!("{}{text}{close}", request.prompt.header_text),
                 generated_text: text,
                 finish_reason: trajectory.finished.unwrap_or(FinishReason::Length),
                 n_tokens: trajectory.tokens as u32,
@@ -147,7 +165,8 @@ impl Generator {
 
     /// Returns the expected ranking of one task over `samples` trajectories at temperature 1 from one reading of the prompt.
     ///
-    /// A trajectory whose header never reaches its gene list adds nothing.
+    /// A trajectory whose header never reaches its gene list adds nothing; when none does, the record holds the first one's text and how it
+    /// ended.
     ///
     /// # Errors
     /// Returns an error when the prompt cannot be read or does not fit into the context.
@@ -164,17 +183,20 @@ impl Generator {
             let genes = panel.tokens.genes().iter().enumerate().map(|(gene, &token)| (gene, probabilities[token as usize]));
             ranking.add(rank, genes);
         });
-        let ranking = ranking.average(trajectories.iter().filter(|t| t.in_genes).count() as u32);
-        let header = common_header(&trajectories);
+        let writing = trajectories.iter().filter(|trajectory| trajectory.in_genes).count() as u32;
+        let ranking = ranking.average(writing);
         let genes: Vec<&str> = ranking.genes().into_iter().map(|gene| panel.genes.symbol(gene)).collect();
-        let text = format!("{header} {} </cs>", genes.join(" "));
+        let (text, finish_reason) = match writing {
+            0 => (String::from_utf8_lossy(&trajectories[0].text).into_owned(), trajectories[0].finished.unwrap_or(FinishReason::Length)),
+            _ => (format!("{} {} </cs>", common_header(&trajectories), genes.join(" ")), FinishReason::Closed),
+        };
         let record = GeneratedRecord {
             task: task.clone(),
             sample: 0,
             model_prompt: request.prompt.text.clone(),
             generated_block: format!("{}{text}", request.prompt.header_text),
             generated_text: text,
-            finish_reason: FinishReason::Closed,
+            finish_reason,
             n_tokens: trajectories.iter().map(|t| t.tokens as u32).sum(),
             repairs: trajectories.iter().map(|t| t.repairs).sum(),
         };
@@ -188,7 +210,7 @@ impl Generator {
         let prompt = builder.build(task).map_err(|source| GenerateError::Prompt { cell_name: task.cell_name.clone(), source })?;
         let ids = self.tokenizer.encode_ids(&prompt.text);
         let context = self.model.config().max_position_embeddings;
-        if ids.len() + options.max_new_tokens > context {
+        if ids.len().saturating_add(options.max_new_tokens) > context {
             return Err(GenerateError::PromptTooLong {
                 cell_name: task.cell_name.clone(),
                 tokens: ids.len(),

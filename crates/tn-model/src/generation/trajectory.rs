@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use tn_sentence::FinishReason;
 
 use super::panel::PanelTokens;
-use super::sampling::Sampling;
+use super::sampling::{Sampling, argmax};
 use crate::tokenizer::SentenceTokenizer;
 
 const OPEN_TAG: &[u8] = b"<cs>";
@@ -28,17 +28,23 @@ impl Trajectory {
         Self { rng, text: Vec::new(), tokens: 0, repairs: 0, finished: None, in_genes, written: vec![false; panel] }
     }
 
-    /// Draws the next token. With a panel, a draw that would break the gene list is repeated among the tokens that would not, which is the
-    /// same as drawing from the model's distribution restricted to them; it counts as a repair.
+    /// Draws the next token. With a panel, a gene list is drawn among the genes that are not yet written and the closing tag only, as if the
+    /// model had no other tokens; a step whose most probable token was another one counts as a repair.
     pub(crate) fn draw(&mut self, logits: &[f32], sampling: &Sampling, panel: Option<&PanelTokens>) -> u32 {
-        let token = sampling.draw(logits, &mut self.rng);
         match panel {
-            Some(panel) if self.in_genes && !self.allows(token, panel) => {
-                self.repairs += 1;
+            Some(panel) if self.in_genes => {
+                if !self.allows(argmax(logits) as u32, panel) {
+                    self.repairs += 1;
+                }
                 sampling.draw(&self.restrict(logits, panel), &mut self.rng)
             }
-            _ => token,
+            _ => sampling.draw(logits, &mut self.rng),
         }
+    }
+
+    /// Returns whether the token limit came inside the gene list.
+    pub(crate) fn is_cut_in_genes(&self) -> bool {
+        self.finished.is_none() && self.in_genes
     }
 
     fn allows(&self, token: u32, panel: &PanelTokens) -> bool {

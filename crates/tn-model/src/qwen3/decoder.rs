@@ -192,10 +192,17 @@ impl Qwen3 {
         if adapted { Trained::Adapters } else { Trained::Everything }
     }
 
-    /// Returns the factor of the adapters, `alpha / rank`; 0 without adapters.
-    pub(crate) fn adapter_scale(&self) -> f32 {
-        let mut adapters = self.blocks.iter().flat_map(|block| block.projections()).filter_map(|(_, linear)| linear.adapter.as_ref());
-        adapters.next().map_or(0.0, |adapter| adapter.scale)
+    /// Hashes the weights and the scale of the adapters (FNV-1a over the bits of the values, 64 bits).
+    pub(crate) fn weight_hash(&self) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let mut add = |bits: u32| hash = (hash ^ u64::from(bits)).wrapping_mul(0x0100_0000_01b3);
+        let adapters = self.blocks.iter().flat_map(|block| block.projections()).filter_map(|(_, linear)| linear.adapter.as_ref());
+        adapters.for_each(|adapter| add(adapter.scale.to_bits()));
+        self.merged().update(Trained::Everything, &mut |_, tensor| {
+            host::to_vec(&tensor).iter().for_each(|value| add(value.to_bits()));
+            tensor
+        });
+        hash
     }
 
     /// Calls `visit` with the name and the value of every trained tensor, in a fixed order, and keeps what it returns.

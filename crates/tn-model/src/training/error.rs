@@ -33,7 +33,7 @@ pub enum TrainError {
         vocabulary: usize,
     },
     /// Loss or gradients stayed infinite or not a number.
-    #[error("loss or gradients were not finite in {times} steps in a row, last in step {step}; try a smaller learning rate")]
+    #[error("loss or gradients were not finite in the last {times} steps, up to step {step}; try a smaller learning rate")]
     Diverged {
         /// The last such step, from 0.
         step: u64,

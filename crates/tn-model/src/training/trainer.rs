@@ -118,10 +118,13 @@ impl Trainer {
                 break;
             }
         }
+        let done = state.progress;
+        if run.unusable > 0 {
+            return Err(TrainError::Diverged { step: done.steps - 1, times: run.unusable });
+        }
         if validation_loss.is_none() {
             validation_loss = mean_loss(model, &validation);
         }
-        let done = state.progress;
         Ok(TrainingSummary { steps: done.steps, planned_steps: steps, skipped_steps: done.skipped_steps, training_loss, validation_loss })
     }
 }
@@ -251,13 +254,13 @@ fn mean_loss(model: &Qwen3, sequences: &[Labelled<'_>]) -> Option<f64> {
     (labels > 0).then(|| sums.iter().sum::<f64>() / labels as f64)
 }
 
-/// Hashes what a run depends on (FNV-1a, 64 bits).
+/// Hashes what a run depends on: settings, data and the weights that it starts from (FNV-1a, 64 bits).
 fn fingerprint(config: &TrainingConfig, train: &[Labelled<'_>], parameters: usize, model: &Qwen3) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut add = |bytes: &[u8]| bytes.iter().for_each(|&b| hash = (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     add(serde_json::to_string(config).expect("plain settings can be written").as_bytes());
     add(&parameters.to_le_bytes());
-    add(&model.adapter_scale().to_le_bytes());
+    add(&model.weight_hash().to_le_bytes());
     for sequence in train {
         sequence.ids.iter().for_each(|id| add(&id.to_le_bytes()));
         sequence.targets.iter().for_each(|target| add(&target.map_or(u32::MAX, |t| t).to_le_bytes()));
