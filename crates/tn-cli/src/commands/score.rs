@@ -13,6 +13,7 @@ use crate::report::Report;
 
 /// Score generated cells against the observed ones: the share of right genes among the first k, and NDCG.
 ///
+/// `overlap` is a share of the genes that were written, `recall` of those to be found, so that a short list scores less.
 /// `ndcg` is the standard definition; `ndcg_published` does not punish missing genes and gives about 0.43 to random lists.
 #[derive(Args, Debug)]
 pub(crate) struct Score {
@@ -35,8 +36,10 @@ impl Score {
             let scores = score_generated(&generated, &self.k).map_err(|source| CliError::Score { path: path.clone(), source })?;
             tables.push((path.display().to_string(), scores));
         }
-        let shown: Vec<String> =
-            ["overlap", "ndcg", "ndcg_published"].iter().flat_map(|metric| self.k.iter().map(move |k| format!("{metric}@{k}"))).collect();
+        let shown: Vec<String> = ["overlap", "recall", "ndcg", "ndcg_published"]
+            .iter()
+            .flat_map(|metric| self.k.iter().map(move |k| format!("{metric}@{k}")))
+            .collect();
         let shown: Vec<&str> = shown.iter().map(String::as_str).collect();
         let named: Vec<(&str, &ScoreTable)> = tables.iter().map(|(name, scores)| (name.as_str(), scores)).collect();
         let mut text = ScoreTable::comparison_text(&named, &shown);

@@ -51,7 +51,10 @@ fn every_step_hands_its_table_to_the_next() {
 
     let table = folder.run("score generated.parquet oracle.parquet --k 5");
     assert_eq!(table.lines().count(), 3, "{table}");
-    assert!(table.contains("overlap@5") && table.contains("ndcg@5") && table.contains("ndcg_published@5"), "{table}");
+    assert!(
+        table.contains("overlap@5") && table.contains("recall@5") && table.contains("ndcg@5") && table.contains("ndcg_published@5"),
+        "{table}"
+    );
 }
 
 #[test]
