@@ -58,6 +58,15 @@ pub(crate) fn check_output(path: &Path) -> Result<(), CliError> {
     Err(CliError::Write { path: path.to_owned(), source })
 }
 
+/// Checks, before any work, that an output is none of the files or folders that are read.
+pub(crate) fn check_is_no_input<P: AsRef<Path>>(output: &Path, inputs: &[P]) -> Result<(), CliError> {
+    let Ok(place) = output.canonicalize() else { return Ok(()) };
+    match inputs.iter().any(|input| input.as_ref().canonicalize().is_ok_and(|input| input == place)) {
+        true => Err(CliError::OutputIsInput { path: output.to_owned() }),
+        false => Ok(()),
+    }
+}
+
 /// Starts the provenance of a step with its inputs.
 pub(crate) fn provenance(step: &str, seed: u64, inputs: &[&Path]) -> Result<Provenance, CliError> {
     inputs.iter().try_fold(Provenance::new(step).with_seed(seed), |provenance, path| {

@@ -74,6 +74,11 @@ pub(crate) enum CliError {
     #[error("the gene panel of {} cannot be used", path.display())]
     Panel { path: PathBuf, source: VocabularyError },
 
+    #[error("the gene panel {} has no genes", path.display())]
+    EmptyPanel { path: PathBuf },
+    #[error("the tokenizer in {} cannot write the genes of {} as one token each", folder.display(), panel.display())]
+    PanelMismatch { folder: PathBuf, panel: PathBuf, source: GenerateError },
+
     /// A table lacks a column or has one of the wrong type: probably another kind of table.
     #[error("{source}")]
     WrongTable { source: TableError, expected: TableKind },
@@ -91,6 +96,10 @@ pub(crate) enum CliError {
     MissingOption { what: String, option: &'static str },
     #[error("the tokenizer in {} does not match the model", folder.display())]
     TokenizerMismatch { folder: PathBuf, source: TokenizerError },
+    #[error("{} is an input, too", path.display())]
+    OutputIsInput { path: PathBuf },
+    #[error("{} does not end in .h5ad", path.display())]
+    NotH5ad { path: PathBuf },
     #[error("none of the {tasks} tasks could be run; the first one")]
     EveryTaskFailed { tasks: usize, source: Box<CliError> },
 
@@ -142,7 +151,12 @@ impl CliError {
     pub(crate) fn kind(&self) -> ErrorKind {
         use ErrorKind::{Data, Running, Usage};
         match self {
-            Self::SimulationConfig(_) | Self::Bins(_) | Self::MissingOption { .. } | Self::UnfinishedRun { .. } => Usage,
+            Self::SimulationConfig(_)
+            | Self::Bins(_)
+            | Self::MissingOption { .. }
+            | Self::UnfinishedRun { .. }
+            | Self::OutputIsInput { .. }
+            | Self::NotH5ad { .. } => Usage,
             Self::Interrupted { .. } | Self::Write { .. } | Self::Print(_) | Self::Json(_) | Self::Signals(_) | Self::Threads(_) => Running,
             Self::Simulate(error) => match error {
                 SimulateError::Table(error) => table_kind(error),
@@ -171,6 +185,8 @@ impl CliError {
             | Self::Baseline(_)
             | Self::Score { .. }
             | Self::Panel { .. }
+            | Self::EmptyPanel { .. }
+            | Self::PanelMismatch { .. }
             | Self::EmptyTable { .. }
             | Self::UnknownKey { .. }
             | Self::UnknownSplit { .. }
@@ -203,6 +219,8 @@ impl CliError {
             Self::OtherRun { path, .. } => format!("delete {} to start anew", path.display()),
             Self::Interrupted { .. } => "go on with the same command and --resume".to_owned(),
             Self::TokenizerMismatch { .. } => "give a folder whose tokenizer.json was made with its model".to_owned(),
+            Self::PanelMismatch { .. } => "is this tokenizer.json of another model? --free writes without a panel".to_owned(),
+            Self::OutputIsInput { .. } => "give another --output".to_owned(),
             Self::Generate(GenerateError::GeneIsNotOneToken { .. }) => {
                 "train the model with this panel, or leave out --consensus".to_owned()
             }

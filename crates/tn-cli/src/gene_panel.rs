@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use tissuenarrator::io::{AnnData, AtomicFile, PANEL_KEY, SectionReader};
+use tissuenarrator::model::SentenceTokenizer;
+use tissuenarrator::model::generation::PanelTokens;
 use tissuenarrator::sentence::{GeneRanking, SpatialSentence, Vocabulary};
 
 use crate::error::CliError;
@@ -13,12 +15,21 @@ pub(crate) const FILE_NAME: &str = "panel.txt";
 
 /// Reads a panel: one symbol a line, or the genes of an `.h5ad` file.
 pub(crate) fn read(path: &Path) -> Result<Vocabulary, CliError> {
+    let not_empty = |panel: Vocabulary| match panel.is_empty() {
+        true => Err(CliError::EmptyPanel { path: path.to_owned() }),
+        false => Ok(panel),
+    };
     let unusable = |source| CliError::Panel { path: path.to_owned(), source };
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("h5ad")) {
-        return Vocabulary::new(AnnData::open(path)?.genes()).map_err(unusable);
+        return Vocabulary::new(AnnData::open(path)?.genes()).map_err(unusable).and_then(not_empty);
     }
     let text = std::fs::read_to_string(path).map_err(|source| CliError::Open { path: path.to_owned(), source })?;
-    Vocabulary::new(text.lines().map(str::trim).filter(|line| !line.is_empty())).map_err(unusable)
+    Vocabulary::new(text.lines().map(str::trim).filter(|line| !line.is_empty())).map_err(unusable).and_then(not_empty)
+}
+
+/// Returns whether a tokenizer writes every gene of a panel as one token.
+pub(crate) fn is_written_by(tokenizer: &SentenceTokenizer, panel: &Vocabulary) -> bool {
+    PanelTokens::new(tokenizer, panel).is_ok()
 }
 
 /// Writes a panel, one symbol a line.

@@ -11,7 +11,9 @@ mod gene_panel;
 mod interrupt;
 mod model_folder;
 mod progress;
+mod ranges;
 mod report;
+mod run_record;
 
 use std::process::ExitCode;
 

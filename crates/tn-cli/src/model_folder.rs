@@ -12,6 +12,12 @@ pub(crate) struct LoadedModel {
     pub(crate) tokenizer: SentenceTokenizer,
 }
 
+/// Checks, before anything is said about it, that a folder holds a model.
+pub(crate) fn check(folder: &Path) -> Result<(), CliError> {
+    CheckpointReader::open(folder)?;
+    Ok(())
+}
+
 /// Loads a folder, and an adapter on top where one is given. The tokenizer is checked before any weights are read.
 pub(crate) fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel, CliError> {
     let checkpoint = CheckpointReader::open(folder)?;

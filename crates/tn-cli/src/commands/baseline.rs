@@ -13,6 +13,7 @@ use super::Mode;
 use crate::cell_tables::{self, Table};
 use crate::error::{CliError, TableKind};
 use crate::gene_panel;
+use crate::ranges;
 use crate::report::Report;
 
 /// The split over which class means are taken.
@@ -41,10 +42,10 @@ pub(crate) struct Baseline {
     #[arg(long, value_enum, default_value_t = Mode::Conditioned)]
     mode: Mode,
     /// Radius of the vote of --method majority, in micrometers
-    #[arg(long, value_name = "R", default_value_t = NearestNeighbor::DEFAULT_RADIUS)]
+    #[arg(long, value_name = "R", default_value_t = NearestNeighbor::DEFAULT_RADIUS, value_parser = ranges::positive, allow_negative_numbers = true)]
     radius: f64,
     /// Genes of class-mean and random
-    #[arg(long, value_name = "N", default_value_t = ClassMean::DEFAULT_MAX_GENES)]
+    #[arg(long, value_name = "N", default_value_t = ClassMean::DEFAULT_MAX_GENES, value_parser = ranges::count())]
     max_genes: usize,
     /// Genes that random draws from: one symbol a line, or an .h5ad file [default: those of --cells or of the tasks]
     #[arg(long, value_name = "FILE")]
@@ -72,6 +73,7 @@ enum Method {
 impl Baseline {
     pub(super) fn run(&self, seed: u64) -> Result<Report, CliError> {
         cell_tables::check_output(&self.output)?;
+        cell_tables::check_is_no_input(&self.output, &self.inputs())?;
         let tasks = cell_tables::read::<TaskRecord>(&self.tasks, TableKind::Tasks)?;
         let (generated, failures) = match self.method {
             Method::NearestNeighbor => predict_tasks(&mut NearestNeighbor::closest(), &tasks.rows),
@@ -156,10 +158,13 @@ impl Baseline {
         format!("--method {name}")
     }
 
-    fn provenance(&self, seed: u64) -> Result<Provenance, CliError> {
+    fn inputs(&self) -> Vec<&Path> {
         let given = [Some(&self.tasks), self.cells.as_ref(), self.truth.as_ref(), self.panel.as_ref()];
-        let inputs: Vec<&Path> = given.into_iter().flatten().map(PathBuf::as_path).collect();
-        Ok(cell_tables::provenance("baseline", seed, &inputs)?
+        given.into_iter().flatten().map(PathBuf::as_path).collect()
+    }
+
+    fn provenance(&self, seed: u64) -> Result<Provenance, CliError> {
+        Ok(cell_tables::provenance("baseline", seed, &self.inputs())?
             .with_option("method", self.method_name())
             .with_option("mode", format!("{:?}", self.mode.conditioning()))
             .with_option("radius", self.radius)

@@ -7,6 +7,7 @@ use tissuenarrator::io::{AnnData, EncodeOptions, Normalization, SectionReader, T
 use tissuenarrator::sentence::TieBreak;
 
 use crate::error::CliError;
+use crate::ranges;
 use crate::report::Report;
 
 /// Columns that later steps know by name, copied where the file has them.
@@ -41,7 +42,7 @@ pub(crate) struct Encode {
     #[arg(long, value_enum, default_value_t = Normalize::Auto)]
     normalize: Normalize,
     /// Genes to keep of each cell, the highest [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = ranges::count())]
     max_genes: Option<usize>,
     /// How genes of equal expression are ordered
     #[arg(long, value_enum, default_value_t = Ties::Seed)]

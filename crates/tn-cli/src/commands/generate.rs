@@ -4,6 +4,7 @@ mod shards;
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 use serde_json::json;
@@ -20,6 +21,7 @@ use crate::gene_panel;
 use crate::interrupt::Interrupt;
 use crate::model_folder::{self, LoadedModel};
 use crate::progress::{Console, Task};
+use crate::ranges;
 use crate::report::Report;
 
 /// Trajectories of the expected ranking, unless said otherwise.
@@ -49,13 +51,13 @@ pub(crate) struct Generate {
     #[arg(long, value_enum, default_value_t = Order::FarToNearWeighted)]
     order: Order,
     /// How strongly distance counts in the order far-to-near-weighted; 0 is a random order
-    #[arg(long, value_name = "TAU", default_value_t = 1.0)]
+    #[arg(long, value_name = "TAU", default_value_t = 1.0, value_parser = ranges::not_negative, allow_negative_numbers = true)]
     tau: f64,
     /// Neighbors in the prompt, the last ones of the order
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = ranges::count())]
     max_cells: usize,
     /// Samples of each cell, or trajectories with --consensus [default: 1; 16 with --consensus]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_096))]
     samples: Option<u32>,
     /// Write the expected ranking over the samples, drawn at temperature 1, instead of each sample
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p", "greedy", "free"])]
@@ -76,7 +78,7 @@ pub(crate) struct Generate {
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p"])]
     greedy: bool,
     /// Tokens to write, at most
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = parse_positive)]
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     max_new_tokens: usize,
     /// Genes that may be written: one symbol a line, or an .h5ad file [default: panel.txt of the adapter or the model]
     #[arg(long, value_name = "FILE", conflicts_with = "free")]
@@ -85,7 +87,7 @@ pub(crate) struct Generate {
     #[arg(long)]
     free: bool,
     /// Tasks between two saves
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = parse_positive)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = ranges::count())]
     save_every: usize,
     /// Go on with the interrupted run of the same output, if there is one
     #[arg(long)]
@@ -106,17 +108,11 @@ enum Order {
     AsGiven,
 }
 
-fn parse_positive(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("expected 1 or more".to_owned()),
-        Ok(number) => Ok(number),
-        Err(error) => Err(format!("{error}")),
-    }
-}
-
 impl Generate {
     pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
         cell_tables::check_output(&self.output)?;
+        let inputs = std::iter::once(&self.tasks).chain(&self.panel).collect::<Vec<_>>();
+        cell_tables::check_is_no_input(&self.output, &inputs)?;
         self.sampling().validate()?;
         let tasks = cell_tables::read::<TaskRecord>(&self.tasks, TableKind::Tasks)?;
         let panel_file = self.panel_file()?;
@@ -212,7 +208,7 @@ impl Generate {
         let LoadedModel { model, tokenizer } = model_folder::load(&self.model, self.adapter.as_deref())?;
         let panel = match panel_file {
             None => None,
-            Some(path) => self.usable_panel(gene_panel::read(path)?, &tokenizer)?,
+            Some(path) => self.usable_panel(path, &tokenizer)?,
         };
         let generator = Generator::new(&model, tokenizer, self.options(seed))?;
         Ok(match panel {
@@ -221,10 +217,14 @@ impl Generate {
         })
     }
 
-    /// Returns the panel if the tokenizer can be held to it. A consensus cannot do without.
-    fn usable_panel(&self, panel: Vocabulary, tokenizer: &SentenceTokenizer) -> Result<Option<Vocabulary>, CliError> {
+    /// Returns the panel if the tokenizer can be held to it. A consensus cannot do without, a panel that was asked for is not given up,
+    /// and one in the folder of the model says that its tokenizer knows each gene.
+    fn usable_panel(&self, path: &Path, tokenizer: &SentenceTokenizer) -> Result<Option<Vocabulary>, CliError> {
+        let panel = gene_panel::read(path)?;
+        let has_to_match = self.panel.is_some() || self.model.join(gene_panel::FILE_NAME).exists();
         match PanelTokens::new(tokenizer, &panel) {
             Ok(_) => Ok(Some(panel)),
+            Err(source) if has_to_match => Err(CliError::PanelMismatch { folder: self.model.clone(), panel: path.to_owned(), source }),
             Err(error) if self.consensus => Err(error.into()),
             Err(error) => {
                 tracing::warn!("genes are written freely: {error}");
@@ -239,6 +239,7 @@ impl Generate {
         }
         let folders = self.adapter.iter().chain([&self.model]);
         let looked_in: Vec<PathBuf> = folders.map(|folder| folder.join(gene_panel::FILE_NAME)).collect();
+        model_folder::check(&self.model)?;
         match looked_in.iter().find(|path| path.exists()) {
             Some(path) => Ok(Some(path.clone())),
             None if self.consensus => Err(CliError::NoPanel { looked_in }),

@@ -12,6 +12,7 @@ use tissuenarrator::spatial::{BinGrid, Neighborhood, Neighborhoods, PatchOptions
 use crate::cell_tables::{self, Table};
 use crate::error::{CliError, TableKind};
 use crate::progress::Console;
+use crate::ranges;
 use crate::report::Report;
 
 /// Cells whose neighborhoods are written at once.
@@ -28,25 +29,25 @@ pub(crate) struct Patch {
     #[arg(short, long, value_name = "SENTENCES.parquet")]
     output: PathBuf,
     /// Edge of a bin in micrometers
-    #[arg(long, value_name = "UM", default_value_t = 200.0, conflicts_with_all = ["radius", "neighbors"])]
+    #[arg(long, value_name = "UM", default_value_t = 200.0, conflicts_with_all = ["radius", "neighbors"], value_parser = ranges::positive, allow_negative_numbers = true)]
     bin_width: f64,
     /// Neighborhoods instead of bins: each cell after its neighbors within R micrometers
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = ranges::positive, allow_negative_numbers = true)]
     radius: Option<f64>,
     /// Neighborhoods instead of bins: each cell after its K nearest neighbors [default with --radius: 30]
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = ranges::count())]
     neighbors: Option<usize>,
     /// Genes of each cell, the highest
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = ranges::count())]
     truncate: usize,
     /// Random orders in which the same cells are written [default: 2 for bins, 1 for neighborhoods]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeats: Option<u32>,
     /// Order of the cells of a bin: nearest-first, corner-nearest-first, inward-outward, outward-inward or random
     #[arg(long, value_name = "NAME", default_value = "nearest-first", value_parser = parse_traversal)]
     traversal: Traversal,
     /// How strongly distance counts in the order; 0 is a random order
-    #[arg(long, value_name = "TAU", default_value_t = 1.0)]
+    #[arg(long, value_name = "TAU", default_value_t = 1.0, value_parser = ranges::not_negative, allow_negative_numbers = true)]
     tau: f64,
     /// Cells of a sentence, at least [default: 5 for bins, 2 for neighborhoods]
     #[arg(long, value_name = "N")]
@@ -68,6 +69,7 @@ fn parse_traversal(name: &str) -> Result<Traversal, UnknownTraversal> {
 
 impl Patch {
     pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
+        cell_tables::check_is_no_input(&self.output, &[&self.cells])?;
         let grid = BinGrid::new(self.bin_width)?;
         let Table { rows, metadata } = cell_tables::read::<CellRecord>(&self.cells, TableKind::Cells)?;
         let cells = self.of_splits(rows)?;

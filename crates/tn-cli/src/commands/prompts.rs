@@ -11,6 +11,7 @@ use tissuenarrator::spatial::{SameClass, TaskOptions, Tasks};
 use crate::cell_tables::{self, Table};
 use crate::error::{CliError, TableKind};
 use crate::progress::Console;
+use crate::ranges;
 use crate::report::Report;
 
 /// Tasks that are written at once.
@@ -37,10 +38,10 @@ pub(crate) struct Prompts {
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
     /// Neighbors of each target, the nearest
-    #[arg(long, value_name = "K", default_value_t = 100)]
+    #[arg(long, value_name = "K", default_value_t = 100, value_parser = ranges::count())]
     neighbors: usize,
     /// Only neighbors within R micrometers [default: however far]
-    #[arg(long, value_name = "R")]
+    #[arg(long, value_name = "R", value_parser = ranges::positive, allow_negative_numbers = true)]
     radius: Option<f64>,
     /// Targets to draw of each class, 0 for all [default: 500, where the table has classes]
     #[arg(long, value_name = "N")]
@@ -49,10 +50,10 @@ pub(crate) struct Prompts {
     #[arg(long)]
     exclude_same_class: bool,
     /// Genes of each cell, the highest
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = ranges::count())]
     truncate: usize,
     /// Genes of the answer [default: as many as of each neighbor]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = ranges::count())]
     answer_genes: Option<usize>,
     /// Metadata of each cell [default: class, and spatial_domain where the table has it]
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
@@ -61,6 +62,7 @@ pub(crate) struct Prompts {
 
 impl Prompts {
     pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
+        cell_tables::check_is_no_input(&self.output, &[&self.cells])?;
         let Table { rows: cells, metadata } = cell_tables::read::<CellRecord>(&self.cells, TableKind::Cells)?;
         let keys = cell_tables::metadata_keys(&self.cells, &cells, "--meta", self.meta.as_deref())?;
         let split = self.split(&cells);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use data_fixtures::{SimulatedTissue, SimulationConfig, write_tissue, write_truth};
 use serde_json::json;
 
@@ -20,7 +21,7 @@ pub(crate) struct Simulate {
     #[arg(short, long, value_name = "SECTIONS.h5ad")]
     output: PathBuf,
     /// Cells over all sections
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = RangedU64ValueParser::<usize>::new().range(1..=100_000_000))]
     cells: usize,
     /// Genes of the panel, 40 or more
     #[arg(long, value_name = "N", default_value_t = 300)]
@@ -38,6 +39,9 @@ pub(crate) struct Simulate {
 
 impl Simulate {
     pub(super) fn run(&self, seed: u64) -> Result<Report, CliError> {
+        if !self.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("h5ad")) {
+            return Err(CliError::NotH5ad { path: self.output.clone() });
+        }
         let &Self { cells, genes, sections, classes, .. } = self;
         let tissue = SimulatedTissue::new(SimulationConfig { cells, genes, sections, classes, seed, ..SimulationConfig::default() })?;
         if let Some(truth) = &self.truth {

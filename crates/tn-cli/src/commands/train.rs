@@ -5,6 +5,7 @@ mod run_folder;
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tissuenarrator::io::Provenance;
@@ -20,6 +21,7 @@ use crate::gene_panel;
 use crate::interrupt::Interrupt;
 use crate::model_folder::{self, LoadedModel};
 use crate::progress::{Console, Task};
+use crate::ranges;
 use crate::report::Report;
 
 /// Train a model on spatial sentences: from scratch, or a Hugging Face checkpoint with LoRA.
@@ -47,7 +49,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "R", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..))]
     lora_rank: u32,
     /// Scale of the LoRA adapters: alpha / rank
-    #[arg(long, value_name = "ALPHA", default_value_t = 32.0)]
+    #[arg(long, value_name = "ALPHA", default_value_t = 32.0, value_parser = ranges::positive, allow_negative_numbers = true)]
     lora_alpha: f64,
     /// Folder of the trained adapter [default: RUN/adapter]
     #[arg(long, value_name = "DIR", requires = "base", conflicts_with = "full")]
@@ -55,10 +57,10 @@ pub(crate) struct Train {
     /// Gene panel: one symbol a line, or an .h5ad file [default: that of the encoded file, else all genes in the sentences]
     #[arg(long, value_name = "FILE")]
     panel: Option<PathBuf>,
-    /// Passes over the sentences [default: 1 from scratch, 3 from --base]
+    /// Passes over the sentences [default: as many as --steps needs; without it, 1 from scratch, 3 from --base]
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Optimizer steps, at most [default: as many as the epochs have]
+    /// Optimizer steps; with --epochs, at most [default: as many as the epochs have]
     #[arg(long, value_name = "N")]
     steps: Option<u64>,
     /// Sequences of a micro-batch
@@ -80,7 +82,7 @@ pub(crate) struct Train {
     #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f64>,
     /// Tokens of a sequence, at most; longer sentences are cut between cells
-    #[arg(long, value_name = "N", default_value_t = 2_048)]
+    #[arg(long, value_name = "N", default_value_t = 2_048, value_parser = RangedU64ValueParser::<usize>::new().range(16..))]
     max_tokens: usize,
     /// Recompute activations instead of storing them: less memory, a third more time
     #[arg(long)]
@@ -119,7 +121,10 @@ struct Corpus {
 impl Train {
     pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
         let config = self.config(seed);
-        let trainer = Trainer::new(config.clone())?;
+        config.validate()?;
+        if let Some(base) = &self.base {
+            cell_tables::check_is_no_input(&self.output, &[base])?;
+        }
         let folder = RunFolder::new(&self.output);
         let table = cell_tables::read::<SentenceRecord>(&self.sentences, TableKind::Sentences)?;
         let provenance = self.provenance(seed)?;
@@ -141,6 +146,9 @@ impl Train {
             model.config().parameter_count()
         );
 
+        let config = self.with_enough_epochs(config, train.sequences.len());
+        let trainer = Trainer::new(config.clone())?;
+        folder.start(&provenance)?;
         let mut progress = RunProgress {
             interrupt: Interrupt::watch()?,
             log: folder.log(self.resume),
@@ -201,6 +209,21 @@ impl Train {
         }
     }
 
+    /// Makes the epochs as many as the steps need, unless both were chosen.
+    fn with_enough_epochs(&self, config: TrainingConfig, sequences: usize) -> TrainingConfig {
+        let Some(steps) = self.steps else { return config };
+        if let Some(epochs) = self.epochs {
+            let planned = config.steps(sequences);
+            if planned < steps {
+                tracing::warn!("{steps} steps were asked for, {epochs} epochs have {planned}");
+            }
+            return config;
+        }
+        let of_one_epoch = TrainingConfig { epochs: 1, max_steps: None, ..config.clone() }.steps(sequences);
+        let epochs = steps.div_ceil(of_one_epoch.max(1));
+        TrainingConfig { epochs: u32::try_from(epochs).unwrap_or(u32::MAX), ..config }
+    }
+
     fn panel(&self, table: &Table<SentenceRecord>) -> Result<Vocabulary, CliError> {
         let panel = match &self.panel {
             Some(path) => Some(gene_panel::read(path)?),
@@ -255,7 +278,8 @@ impl Train {
         Ok(Chunker::new(tokenizer, self.max_tokens).with_min_tokens(0).chunk_all(sentences)?)
     }
 
-    /// Writes the model, or its adapter, and the panel beside it. Returns the folder.
+    /// Writes the model, or its adapter, and the panel beside it. Returns the folder. Beside a model, a panel says that the tokenizer
+    /// writes each of its genes as one token; where it does not, there is none.
     fn save(&self, model: &Qwen3, tokenizer: &SentenceTokenizer, panel: &Vocabulary) -> Result<PathBuf, CliError> {
         let folder = match (&self.base, self.full) {
             (Some(_), false) => {
@@ -269,7 +293,10 @@ impl Train {
                 self.output.clone()
             }
         };
-        gene_panel::write(panel, &self.output.join(gene_panel::FILE_NAME))?;
+        let has_model = folder == self.output;
+        if !has_model || gene_panel::is_written_by(tokenizer, panel) {
+            gene_panel::write(panel, &self.output.join(gene_panel::FILE_NAME))?;
+        }
         Ok(folder)
     }
 
@@ -277,7 +304,10 @@ impl Train {
         let base_files = self.base.as_deref().map(model_folder::files).unwrap_or_default();
         let inputs: Vec<&Path> = std::iter::once(&self.sentences).chain(&self.panel).chain(&base_files).map(PathBuf::as_path).collect();
         let lora = (self.base.is_some() && !self.full).then_some((self.lora_rank, self.lora_alpha));
-        let config: Value = serde_json::to_value(self.config(seed)).map_err(CliError::Json)?;
+        let mut config: Value = serde_json::to_value(self.config(seed)).map_err(CliError::Json)?;
+        if self.steps.is_some() {
+            config["epochs"] = json!(self.epochs);
+        }
         Ok(cell_tables::provenance("train", seed, &inputs)?
             .with_option("config", config)
             .with_option("max_tokens", self.max_tokens)

@@ -110,7 +110,8 @@ fn a_tokenizer_that_does_not_match_the_model_is_refused() {
 #[test]
 fn a_model_folder_that_is_not_whole_is_refused() {
     let folder = Folder::with_model();
-    folder.fail("generate tasks.parquet -o out.parquet --model nowhere", 3, &["nowhere"]);
+    let message = folder.fail("generate tasks.parquet -o out.parquet --model nowhere", 3, &["nowhere"]);
+    assert!(!message.contains("freely"), "{message}");
     let whole = folder.bytes("run/model.safetensors");
     std::fs::write(folder.path("run/model.safetensors"), &whole[..whole.len() / 2]).expect("a file");
     folder.fail("generate tasks.parquet -o out.parquet --model run", 3, &["model.safetensors"]);
@@ -124,9 +125,26 @@ fn a_consensus_needs_a_panel() {
     std::fs::remove_file(folder.path("run/panel.txt")).expect("a file");
     folder.fail("generate tasks.parquet -o out.parquet --model run --consensus", 3, &["no gene panel", "--panel FILE", "panel.txt"]);
     std::fs::write(folder.path("genes.txt"), "GFAP\nNOT-IN-THE-TOKENIZER\n").expect("a file");
-    let parts = ["NOT-IN-THE-TOKENIZER", "tokens"];
+    let parts = ["the tokenizer in run", "genes.txt", "NOT-IN-THE-TOKENIZER", "tokens", "--free"];
     folder.fail("generate tasks.parquet -o out.parquet --model run --consensus --panel genes.txt", 3, &parts);
-    folder.run("generate tasks.parquet -o out.parquet --model run --max-new-tokens 2 --panel genes.txt");
+    folder.fail("generate tasks.parquet -o out.parquet --model run --panel genes.txt", 3, &parts);
+    std::fs::write(folder.path("none.txt"), "\n").expect("a file");
+    folder.fail("generate tasks.parquet -o out.parquet --model run --panel none.txt", 3, &["none.txt has no genes"]);
+}
+
+#[test]
+fn a_tokenizer_that_cannot_write_the_panel_of_its_folder_is_refused() {
+    let folder = Folder::with_model();
+    let panel = folder.text("run/panel.txt");
+    std::fs::write(folder.path("run/panel.txt"), format!("{panel}NOT-IN-THE-TOKENIZER\n")).expect("a file");
+    let generate = "generate tasks.parquet -o out.parquet --model run --max-new-tokens 2";
+    let parts = ["the tokenizer in run", "run/panel.txt", "NOT-IN-THE-TOKENIZER", "another model?", "--free"];
+    folder.fail(generate, 3, &parts);
+    folder.run(&format!("{generate} --free"));
+    std::fs::remove_file(folder.path("run/panel.txt")).expect("a file");
+    let output = folder.output(generate);
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("genes are written freely"));
 }
 
 #[test]

@@ -37,15 +37,17 @@ fn training_that_is_asked_to_stop_saves_and_goes_on_to_the_same_weights() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(message.contains("interrupted after") && message.contains("--resume"), "{message}");
-    assert!(folder.has("part/training_state.safetensors") && !folder.has("part/model.safetensors"));
+    assert!(folder.has("part/training_state.safetensors") && folder.has("part/run.json") && !folder.has("part/model.safetensors"));
 
     folder.fail(&format!("{TRAIN} -o part"), 2, &["unfinished run", "--resume", "delete"]);
-    folder.fail("train sentences.parquet --steps 25 --batch 4 -o part --resume", 3, &["other data or settings"]);
+    folder.fail("train sentences.parquet --steps 25 --batch 4 -o part --resume", 3, &["other inputs or options: max-steps was 24, is 25"]);
     folder.run(&format!("{TRAIN} -o part --resume"));
     for name in ["model.safetensors", "tokenizer.json", "training.json"] {
         assert!(folder.bytes(&format!("whole/{name}")) == folder.bytes(&format!("part/{name}")), "{name}");
     }
-    assert!(!folder.has("part/training_state.safetensors") && !folder.has("part/training_log.jsonl"));
+    for name in ["training_state.safetensors", "training_log.jsonl", "run.json"] {
+        assert!(!folder.has(&format!("part/{name}")), "{name}");
+    }
 }
 
 #[test]
@@ -62,6 +64,23 @@ fn training_that_is_killed_repeats_the_steps_since_the_last_save() {
     for name in ["model.safetensors", "training.json"] {
         assert!(folder.bytes(&format!("whole/{name}")) == folder.bytes(&format!("part/{name}")), "{name}");
     }
+}
+
+#[test]
+fn training_does_not_go_on_from_another_base() {
+    let folder = Folder::with_model();
+    folder.run("train sentences.parquet -o other --steps 3 --batch 2 --seed 7");
+    let train = "train sentences.parquet --steps 2000 --batch 2 --save-every 1 -o part";
+    let mut child = folder.start(&format!("{train} --base run"));
+    wait_until(&mut child, || folder.has("part/training_state.safetensors"));
+    child.kill().expect("the program can be killed");
+    child.wait().expect("the program ends");
+
+    folder.fail(&format!("{train} --resume --base other"), 3, &["other inputs or options: ", "model.safetensors has changed"]);
+    folder.fail(&format!("{train} --resume --base run --lora-alpha 8"), 3, &["lora-alpha was 32.0, is 8.0"]);
+    folder.fail(&format!("{train} --resume --base run --seed 1"), 3, &["another --seed"]);
+    std::fs::remove_file(folder.path("part/run.json")).expect("a file");
+    folder.fail(&format!("{train} --resume --base run"), 3, &["run.json cannot be read", "delete"]);
 }
 
 #[test]

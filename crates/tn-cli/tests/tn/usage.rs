@@ -21,11 +21,71 @@ fn wrong_usage_ends_with_2() {
         "generate tasks.parquet -o out.parquet --model run --samples 0",
         "train sentences.parquet -o run --lr -1",
         "train sentences.parquet -o run --init tiny --base run",
+        "train sentences.parquet -o run --base sections --lora-alpha nan",
+        "train sentences.parquet -o run --base sections --lora-alpha 0",
+        "train sentences.parquet -o run --base sections --lora-rank 0",
+        "train sentences.parquet -o run --max-tokens 15",
+        "train sentences.parquet -o run --steps 0",
+        "patch cells.parquet -o out.parquet --bin-width inf",
+        "patch cells.parquet -o out.parquet --radius 0",
+        "patch cells.parquet -o out.parquet --radius nan",
+        "patch cells.parquet -o out.parquet --tau -1",
+        "patch cells.parquet -o out.parquet --truncate 0",
+        "patch cells.parquet -o out.parquet --neighbors 0",
+        "patch cells.parquet -o out.parquet --repeats 0",
+        "prompts cells.parquet -o out.parquet --radius -3",
+        "prompts cells.parquet -o out.parquet --neighbors 0",
+        "prompts cells.parquet -o out.parquet --truncate 0",
+        "prompts cells.parquet -o out.parquet --answer-genes 0",
+        "encode sections.h5ad -o out.parquet --max-genes 0",
+        "baseline tasks.parquet -o out.parquet --method random --max-genes 0",
+        "baseline tasks.parquet -o out.parquet --method majority --radius 0",
+        "generate tasks.parquet -o out.parquet --model run --tau nan",
+        "generate tasks.parquet -o out.parquet --model run --max-cells 0",
+        "generate tasks.parquet -o out.parquet --model run --samples 4097",
+        "generate tasks.parquet -o out.parquet --model run --max-new-tokens 1000001",
+        "simulate -o other.h5ad --cells 0",
+        "simulate -o other.h5ad --cells 100000001",
         "score tasks.parquet --threads 0",
     ] {
         folder.fail(arguments, 2, &["error: "]);
     }
+    folder.fail("patch cells.parquet -o out.parquet --bin-width -1", 2, &["--bin-width", "above 0"]);
+    folder.fail("simulate -o other.parquet", 2, &["other.parquet does not end in .h5ad"]);
     folder.fail("baseline tasks.parquet -o out.parquet --method oracle", 2, &["--method oracle needs --truth TRUTH.parquet"]);
+}
+
+#[test]
+fn an_output_that_is_an_input_is_refused() {
+    let folder = Folder::with_model();
+    for arguments in [
+        "patch cells.parquet -o cells.parquet",
+        "prompts cells.parquet -o ./cells.parquet",
+        "generate tasks.parquet -o tasks.parquet --model run",
+        "baseline tasks.parquet -o tasks.parquet --method nearest-neighbor",
+        "baseline tasks.parquet -o cells.parquet --cells cells.parquet --method class-mean",
+        "merge --base run --adapter run -o run",
+        "train sentences.parquet --base run -o run",
+    ] {
+        folder.fail(arguments, 2, &["is an input, too"]);
+    }
+}
+
+#[test]
+fn training_takes_as_many_steps_as_asked_for() {
+    let folder = Folder::with_tables();
+    folder.run("patch cells.parquet -o few.parquet --bin-width 2000 --truncate 3 --repeats 1 --split train");
+    let result = folder.json("train few.parquet -o long --steps 7 --batch 4");
+    let sequences = result["sequences"].as_u64().expect("a number");
+    assert!(sequences < 28, "{sequences} sequences");
+    assert_eq!(result["steps"], 7);
+
+    let output = folder.output("train few.parquet -o short --steps 7000 --epochs 1 --batch 4 --json");
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let planned = sequences.div_ceil(4);
+    assert_eq!(result["steps"], planned);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.contains(&format!("7000 steps were asked for, 1 epochs have {planned}")), "{message}");
 }
 
 #[test]

@@ -9,9 +9,7 @@ use tissuenarrator::sentence::GeneratedRecord;
 use crate::cell_tables;
 use crate::error::CliError;
 use crate::gene_panel::write_text;
-
-/// Name of the file that says to which run the shards belong.
-const RUN_FILE: &str = "run.json";
+use crate::run_record;
 
 /// The folder `OUTPUT.partial` with a table for every few tasks. Each table appears complete or not at all.
 pub(super) struct Shards<'p> {
@@ -44,19 +42,20 @@ impl<'p> Shards<'p> {
         if !resume {
             return Err(CliError::UnfinishedRun { path: self.folder.clone() });
         }
-        let path = self.folder.join(RUN_FILE);
+        let path = self.folder.join(run_record::FILE_NAME);
         let found = match std::fs::read_to_string(&path) {
             Ok(found) => found,
             // The run was interrupted before it had written anything.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(source) => return Err(CliError::Open { path, source }),
         };
-        if found == self.run() {
-            self.is_resumed = true;
-            return Ok(());
+        match run_record::difference(&found, &self.run()) {
+            None => {
+                self.is_resumed = true;
+                Ok(())
+            }
+            Some(difference) => Err(CliError::OtherRun { path: self.folder.clone(), difference }),
         }
-        let difference = self.difference(&found);
-        Err(CliError::OtherRun { path: self.folder.clone(), difference })
     }
 
     /// Makes the folder.
@@ -65,7 +64,7 @@ impl<'p> Shards<'p> {
             return Ok(());
         }
         std::fs::create_dir_all(&self.folder).map_err(|source| CliError::Write { path: self.folder.clone(), source })?;
-        write_text(&self.run(), &self.folder.join(RUN_FILE))
+        write_text(&run_record::text(&self.run()), &self.folder.join(run_record::FILE_NAME))
     }
 
     /// Returns the rows of a shard that is written already.
@@ -105,33 +104,8 @@ impl<'p> Shards<'p> {
     }
 
     /// Everything that has to be the same for a run to go on: inputs, options, seed, version, and the cut into shards.
-    fn run(&self) -> String {
+    fn run(&self) -> Provenance {
         let format = TableFormat::of_path(&self.output).ok();
-        let provenance =
-            self.provenance.clone().with_option("save_every", self.tasks_per_shard).with_option("format", format!("{format:?}"));
-        format!("{}\n", provenance.to_json())
-    }
-
-    /// Names what differs from another run.
-    fn difference(&self, found: &str) -> String {
-        let (Some(found), Some(wanted)) = (Provenance::from_json(found), Provenance::from_json(&self.run())) else {
-            return "its record cannot be read".to_owned();
-        };
-        if found.version != wanted.version {
-            return format!("version {} is now {}", found.version, wanted.version);
-        }
-        if found.seed != wanted.seed {
-            return "another --seed".to_owned();
-        }
-        let input = wanted.inputs.iter().find(|input| !found.inputs.contains(input));
-        let option = wanted.options.iter().find(|(name, value)| found.options.get(*name) != Some(value));
-        match (input, option) {
-            (_, Some((name, value))) => {
-                let before = found.options.get(name).map_or("nothing".to_owned(), ToString::to_string);
-                format!("{} was {before}, is {value}", name.replace('_', "-"))
-            }
-            (Some(input), None) => format!("{} has changed", input.name),
-            (None, None) => "an input is gone".to_owned(),
-        }
+        self.provenance.clone().with_option("save_every", self.tasks_per_shard).with_option("format", format!("{format:?}"))
     }
 }

@@ -1,0 +1,40 @@
+//! Ranges of numbers on the command line: a value outside is wrong usage, named with its option.
+
+use clap::builder::RangedU64ValueParser;
+
+/// Parses a count of 1 or more.
+pub(crate) fn count() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
+/// Parses a finite number above 0.
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
+    number(text, "above 0", |number| number > 0.0)
+}
+
+/// Parses a finite number of 0 or more.
+pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, "of 0 or more", |number| number >= 0.0)
+}
+
+fn number(text: &str, range: &str, is_in_range: fn(f64) -> bool) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if f64::is_finite(number) && is_in_range(number) => Ok(number),
+        _ => Err(format!("expected a finite number {range}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_outside_their_range_are_refused() {
+        for text in ["nan", "inf", "-inf", "-1", "1e999", "", "x"] {
+            assert!(positive(text).is_err() && not_negative(text).is_err(), "{text}");
+        }
+        assert_eq!(positive("0"), Err("expected a finite number above 0".to_owned()));
+        assert_eq!(not_negative("0"), Ok(0.0));
+        assert_eq!(positive("1e-3"), Ok(1e-3));
+    }
+}
