@@ -7,8 +7,15 @@ use anyhow::{Context, Result};
 use crate::flags::BenchFlags;
 use crate::workspace::cargo;
 
-/// Runs the benchmarks of the crate `benches`.
+/// The benchmarks of the crate `benches`.
+const BENCHMARKS: [&str; 5] = ["training", "generation", "sentence", "spatial", "eval"];
+
+/// Runs the benchmarks, in the profile and with the features of everything else, so that Burn is not compiled again for them.
 pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {
-    let status = cargo(["bench", "--package", "benches", "--"]).args(&flags.arguments).status().context("cargo bench")?;
+    let mut command = cargo(["bench", "--workspace", "--profile", "dev"]);
+    BENCHMARKS.iter().for_each(|name| {
+        command.args(["--bench", name]);
+    });
+    let status = command.arg("--").args(&flags.arguments).status().context("cargo bench")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
