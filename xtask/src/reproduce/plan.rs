@@ -75,7 +75,7 @@ impl Plan {
             neighbors: 8,
             genes: 50,
             training: TrainingPlan {
-                steps: 5_200,
+                steps: 4_000,
                 batch: 4,
                 tie_draws: 4,
                 learning_rate: 3e-3,
