@@ -87,7 +87,7 @@ impl Plan {
                 clear_radius_um: 45.0,
                 distance_um: 15.0,
                 count: 2,
-                targets: 120,
+                targets: 300,
                 trajectories: 16,
                 ranks: 30,
             }),
