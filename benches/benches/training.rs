@@ -56,7 +56,7 @@ fn sequence(number: u32) -> Sequence {
 fn loss_and_gradient_norm(model: &Qwen3, sequences: &[Sequence]) -> (f64, f64) {
     let losses: Vec<_> = sequences
         .par_iter()
-        .map(|(ids, targets)| model.loss_and_gradients(ids, targets, 1e-4, Trained::Everything, Keep::Everything))
+        .map(|(ids, targets)| model.loss_and_gradients(ids, targets, &vec![1e-4; ids.len()], Trained::Everything, Keep::Everything))
         .collect();
     let (mut sum, mut gradients) = (0.0, Gradients::new());
     for loss in losses {

@@ -25,9 +25,10 @@ fn number(case: &Value, key: &str) -> usize {
 
 fn sequences(case: &Value) -> Vec<TokenSequence> {
     let numbers = |value: &Value| value.as_array().unwrap().iter().map(|n| n.as_i64().unwrap()).collect::<Vec<_>>();
-    let sequence = |value: &Value| TokenSequence {
-        ids: numbers(&value["input_ids"]).into_iter().map(|id| id as u32).collect(),
-        labels: numbers(&value["labels"]).into_iter().map(|label| label as i32).collect(),
+    let sequence = |value: &Value| {
+        let ids = numbers(&value["input_ids"]).into_iter().map(|id| id as u32).collect();
+        let labels = numbers(&value["labels"]).into_iter().map(|label| label as i32).collect();
+        TokenSequence::new(ids, labels)
     };
     case["expected"].as_array().unwrap().iter().map(sequence).collect()
 }

@@ -185,13 +185,15 @@ fn head_loss_equals_its_reference() {
     for [rows, features, vocabulary] in [[1, 3, 2], [9, 16, 33], [600, 8, 300]] {
         let (h, e) = (source.tensor([rows, features]), source.tensor([vocabulary, features]));
         let targets: Vec<Option<u32>> = (0..rows as u32).map(|row| (row % 4 != 1).then_some(row * 13 % vocabulary as u32)).collect();
-        let fast = head_loss::loss_and_gradients(&h, &e, &targets, 0.5, HeadGradient::Trained);
-        let slow = head_loss::loss_and_gradients(&weights(&h), &weights(&e), &targets, 0.5, HeadGradient::Trained);
+        let importance: Vec<f32> = (0..rows).map(|row| 0.5 + (row % 3) as f32).collect();
+        let fast = head_loss::loss_and_gradients(&h, &e, &targets, &importance, HeadGradient::Trained);
+        let slow = head_loss::loss_and_gradients(&weights(&h), &weights(&e), &targets, &importance, HeadGradient::Trained);
         assert!((fast.sum / slow.sum - 1.0).abs() < 1e-5, "{} and {}", fast.sum, slow.sum);
-        assert!((head_loss::loss(&h, &e, &targets) / fast.sum - 1.0).abs() < 1e-6);
+        let plain = head_loss::loss_and_gradients(&h, &e, &targets, &vec![1.0; rows], HeadGradient::Frozen);
+        assert!((head_loss::loss(&h, &e, &targets) / plain.sum - 1.0).abs() < 1e-6);
         check("rows", &fast.rows, &slow.rows.inner());
         check("head", fast.head.as_ref().unwrap(), &slow.head.unwrap().inner());
-        assert!(head_loss::loss_and_gradients(&h, &e, &targets, 0.5, HeadGradient::Frozen).head.is_none());
+        assert!(plain.head.is_none());
     }
 }
 
@@ -199,7 +201,7 @@ fn head_loss_equals_its_reference() {
 fn rows_without_targets_have_no_loss() {
     let mut source = Source::new();
     let (h, e) = (source.tensor([4, 3]), source.tensor([5, 3]));
-    let loss = head_loss::loss_and_gradients(&h, &e, &[None; 4], 1.0, HeadGradient::Trained);
+    let loss = head_loss::loss_and_gradients(&h, &e, &[None; 4], &[1.0; 4], HeadGradient::Trained);
     assert_eq!(loss.sum, 0.0);
     assert!(values(&loss.rows).iter().all(|g| *g == 0.0));
 }

@@ -14,7 +14,7 @@ fn small() -> Qwen3 {
 fn counting(sequences: u32) -> Vec<TokenSequence> {
     let sequence = |start: u32| {
         let ids: Vec<u32> = (0..24 + start % 5).map(|i| (start + i) % 20).collect();
-        TokenSequence { labels: ids.iter().map(|&id| id as i32).collect(), ids }
+        TokenSequence::new(ids.clone(), ids.iter().map(|&id| id as i32).collect())
     };
     (0..sequences).map(sequence).collect()
 }
@@ -138,10 +138,10 @@ fn a_run_that_diverges_is_stopped() {
 #[test]
 fn impossible_data_is_refused() {
     let trainer = Trainer::new(config()).unwrap();
-    let silent = TokenSequence { ids: vec![1, 2, 3], labels: vec![-100; 3] };
+    let silent = TokenSequence::new(vec![1, 2, 3], vec![-100; 3]);
     let error = trainer.fit(&mut small(), &[silent], &[], &mut ()).unwrap_err();
     assert!(matches!(error, TrainError::NothingToLearn { sequences: 1 }));
-    let foreign = TokenSequence { ids: vec![1, 20], labels: vec![1, 20] };
+    let foreign = TokenSequence::new(vec![1, 20], vec![1, 20]);
     let error = trainer.fit(&mut small(), &[foreign], &[], &mut ()).unwrap_err();
     assert!(matches!(error, TrainError::TokenOutsideVocabulary { token: 20, vocabulary: 20 }));
 }

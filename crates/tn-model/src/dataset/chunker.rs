@@ -59,7 +59,7 @@ enum Rules {
 }
 
 /// Training sequences, in the order of the sentences, and what was lost on the way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chunks {
     /// The sequences.
     pub sequences: Vec<TokenSequence>,

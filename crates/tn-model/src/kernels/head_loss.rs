@@ -1,7 +1,7 @@
 //! Output head and cross-entropy in one operation, by chunks of rows, so that the logits of all rows never exist together.
 //!
-//! For a row `h` with target `y`: `z = E h`, `loss = ln sum exp(z) - z_y`, `dz = (softmax(z) - onehot(y)) * scale`, `dh = dz E`,
-//! `dE = sum of dz^T h`. Rows without a target are left out before the head.
+//! For a row `h` with target `y` and weight `w`: `z = E h`, `loss = w * (ln sum exp(z) - z_y)`, `dz = w * (softmax(z) - onehot(y))`,
+//! `dh = dz E`, `dE = sum of dz^T h`. Rows without a target are left out before the head.
 
 mod cpu;
 pub(crate) mod reference;
@@ -21,41 +21,42 @@ pub enum HeadGradient {
 
 /// Loss and gradients of [`loss_and_gradients`].
 pub struct HeadLoss {
-    /// Sum of the losses of all rows with a target, in nats, not scaled.
+    /// Sum of the weighted losses of all rows with a target, in nats.
     pub sum: f64,
-    /// Gradient of `scale * sum` with respect to the rows, `[rows, features]`; zero for rows without a target.
+    /// Gradient of the sum with respect to the rows, `[rows, features]`; zero for rows without a target.
     pub rows: Tensor<2>,
-    /// Gradient of `scale * sum` with respect to the head, `[vocabulary, features]`; `None` for a frozen head.
+    /// Gradient of the sum with respect to the head, `[vocabulary, features]`; `None` for a frozen head.
     pub head: Option<Tensor<2>>,
 }
 
-/// Returns the cross-entropy of the rows that have a target, and its gradients times `scale`.
+/// Returns the weighted cross-entropy of the rows that have a target, and its gradients.
 ///
 /// # Shapes
-/// `rows`: `[rows, features]`; `head`: `[vocabulary, features]`; one target a row.
+/// `rows`: `[rows, features]`; `head`: `[vocabulary, features]`; one target and one weight a row.
 ///
 /// # Panics
-/// Panics when a target is not below the vocabulary size.
+/// Panics when a target is not below the vocabulary size, or there is not one weight a target.
 #[must_use]
-pub fn loss_and_gradients(rows: &Tensor<2>, head: &Tensor<2>, targets: &[Option<u32>], scale: f32, trained: HeadGradient) -> HeadLoss {
+pub fn loss_and_gradients(rows: &Tensor<2>, head: &Tensor<2>, targets: &[Option<u32>], weights: &[f32], trained: HeadGradient) -> HeadLoss {
     check_targets(targets, head);
+    assert_eq!(targets.len(), weights.len(), "one weight a target");
     match (HostFloats::of(rows), HostFloats::of(head)) {
         (Some(values), Some(weight)) => {
-            let result = cpu::loss_and_gradients(&values, &weight, targets, rows.dims()[1], scale, trained);
+            let result = cpu::loss_and_gradients(&values, &weight, targets, weights, rows.dims()[1], trained);
             HeadLoss {
                 sum: result.sum,
                 rows: host::tensor(result.rows, rows.dims()),
                 head: result.head.map(|gradient| host::tensor(gradient, head.dims())),
             }
         }
-        _ => reference::loss_and_gradients(rows.clone(), head.clone(), targets, scale, trained),
+        _ => reference::loss_and_gradients(rows.clone(), head.clone(), targets, weights, trained),
     }
 }
 
-/// Returns the summed cross-entropy of the rows that have a target, in nats, without gradients.
+/// Returns the summed cross-entropy of the rows that have a target, in nats, without weights and gradients.
 ///
 /// # Shapes
-/// As in [`loss_and_gradients`].
+/// `rows`: `[rows, features]`; `head`: `[vocabulary, features]`; one target a row.
 ///
 /// # Panics
 /// Panics when a target is not below the vocabulary size.
@@ -64,7 +65,7 @@ pub fn loss(rows: &Tensor<2>, head: &Tensor<2>, targets: &[Option<u32>]) -> f64 
     check_targets(targets, head);
     match (HostFloats::of(rows), HostFloats::of(head)) {
         (Some(values), Some(weight)) => cpu::loss(&values, &weight, targets, rows.dims()[1]),
-        _ => loss_and_gradients(rows, head, targets, 0.0, HeadGradient::Frozen).sum,
+        _ => loss_and_gradients(rows, head, targets, &vec![1.0; targets.len()], HeadGradient::Frozen).sum,
     }
 }
 

@@ -144,12 +144,14 @@ impl Qwen3 {
         head_loss::loss(&self.hidden(ids), self.head(), targets)
     }
 
-    /// Returns the summed cross-entropy of a sequence and the gradients of `scale` times this sum.
+    /// Returns the weighted sum of the cross-entropies of a sequence, and its gradients.
+    ///
+    /// `targets` are as in [`Qwen3::loss`]; `weights[i]` is what the loss of `targets[i]` is multiplied with.
     ///
     /// # Panics
     /// Panics when the lengths differ, or when a token is not below the vocabulary size.
     #[must_use]
-    pub fn loss_and_gradients(&self, ids: &[u32], targets: &[Option<u32>], scale: f32, trained: Trained, keep: Keep) -> SequenceLoss {
+    pub fn loss_and_gradients(&self, ids: &[u32], targets: &[Option<u32>], weights: &[f32], trained: Trained, keep: Keep) -> SequenceLoss {
         assert_eq!(ids.len(), targets.len(), "one target a token");
         let (table, positions) = (self.rotations(ids.len()), positions(ids.len()));
         let places = Places { table: &table, positions: &positions };
@@ -163,7 +165,7 @@ impl Qwen3 {
         let hidden = rms_norm::forward(&x, &self.norm, self.eps());
         let everything = trained == Trained::Everything;
         let head_gradient = if everything { HeadGradient::Trained } else { HeadGradient::Frozen };
-        let loss = head_loss::loss_and_gradients(&hidden, self.head(), targets, scale, head_gradient);
+        let loss = head_loss::loss_and_gradients(&hidden, self.head(), targets, weights, head_gradient);
 
         let mut gradients = Gradients::new();
         let dnorm = rms_norm::backward(&x, &self.norm, self.eps(), &loss.rows);

@@ -133,11 +133,17 @@ impl Trainer {
 struct Labelled<'s> {
     ids: &'s [u32],
     targets: Vec<Option<u32>>,
+    weights: Vec<f32>,
 }
 
 impl Labelled<'_> {
     fn labels(&self) -> usize {
         self.targets.iter().flatten().count()
+    }
+
+    /// Returns the sum of the weights of the labels.
+    fn weight(&self) -> f64 {
+        self.targets.iter().zip(&self.weights).filter(|(target, _)| target.is_some()).map(|(_, &weight)| f64::from(weight)).sum()
     }
 }
 
@@ -150,7 +156,8 @@ fn labelled<'s>(sequences: &'s [TokenSequence], model: &Qwen3) -> Result<Vec<Lab
     }
     let shift = |sequence: &'s TokenSequence| {
         let targets = sequence.labels.iter().skip(1).map(|&label| u32::try_from(label).ok()).chain([None]).collect();
-        Labelled { ids: &sequence.ids, targets }
+        let weights = sequence.weights.iter().skip(1).copied().chain([0.0]).collect();
+        Labelled { ids: &sequence.ids, targets, weights }
     };
     Ok(sequences.iter().map(shift).filter(|sequence| sequence.labels() > 0).collect())
 }
@@ -183,10 +190,10 @@ impl<'c, 's> Run<'c, 's> {
     fn step(&mut self, model: &mut Qwen3, state: &mut State, step: u64, steps: u64) -> Result<StepReport, TrainError> {
         let start = Instant::now();
         let batch = self.batch(step);
-        let labels: usize = batch.iter().map(|&i| self.train[i].labels()).sum();
+        let weight: f64 = batch.iter().map(|&i| self.train[i].weight()).sum();
         let tokens = batch.iter().map(|&i| self.train[i].ids.len()).sum();
-        let (sum, gradients) = self.gradients(model, &batch, 1.0 / labels as f32);
-        let (loss, norm) = (sum / labels as f64, gradients.norm());
+        let (loss, gradients) = self.gradients(model, &batch, 1.0 / weight as f32);
+        let norm = gradients.norm();
         let learning_rate = self.config.learning_rate_at(step, steps);
         if loss.is_finite() && norm.is_finite() {
             self.unusable = 0;
@@ -228,7 +235,7 @@ impl<'c, 's> Run<'c, 's> {
         self.order.1[first..(first + self.config.batch).min(self.order.1.len())].to_vec()
     }
 
-    /// Returns the summed loss and the gradients, added up in the order of the batch.
+    /// Returns the loss and the gradients, added up in the order of the batch; all weights are multiplied with `scale`.
     fn gradients(&self, model: &Qwen3, batch: &[usize], scale: f32) -> (f64, Gradients) {
         let keep = if self.config.recompute { Keep::Input } else { Keep::Everything };
         let (mut sum, mut gradients) = (0.0, Gradients::new());
@@ -236,7 +243,10 @@ impl<'c, 's> Run<'c, 's> {
             let losses: Vec<SequenceLoss> = group
                 .par_iter()
                 .map(|&i| &self.train[i])
-                .map(|sequence| model.loss_and_gradients(sequence.ids, &sequence.targets, scale, self.trained, keep))
+                .map(|sequence| {
+                    let weights: Vec<f32> = sequence.weights.iter().map(|weight| weight * scale).collect();
+                    model.loss_and_gradients(sequence.ids, &sequence.targets, &weights, self.trained, keep)
+                })
                 .collect();
             for loss in losses {
                 sum += loss.sum;
@@ -264,6 +274,7 @@ fn fingerprint(config: &TrainingConfig, train: &[Labelled<'_>], parameters: usiz
     for sequence in train {
         sequence.ids.iter().for_each(|id| add(&id.to_le_bytes()));
         sequence.targets.iter().for_each(|target| add(&target.map_or(u32::MAX, |t| t).to_le_bytes()));
+        sequence.weights.iter().for_each(|weight| add(&weight.to_le_bytes()));
     }
     format!("{hash:016x}")
 }

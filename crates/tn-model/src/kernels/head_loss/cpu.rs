@@ -27,16 +27,18 @@ pub(super) struct Result {
 struct Chunk {
     rows: Vec<usize>,
     targets: Vec<u32>,
+    weights: Vec<f32>,
     values: Vec<f32>,
 }
 
-fn chunks(values: &[f32], targets: &[Option<u32>], features: usize) -> impl Iterator<Item = Chunk> {
+fn chunks(values: &[f32], targets: &[Option<u32>], weights: &[f32], features: usize) -> impl Iterator<Item = Chunk> {
     let labelled: Vec<(usize, u32)> = targets.iter().enumerate().filter_map(|(row, t)| t.map(|t| (row, t))).collect();
     let chunks: Vec<Chunk> = labelled
         .chunks(CHUNK)
         .map(|part| Chunk {
             rows: part.iter().map(|&(row, _)| row).collect(),
             targets: part.iter().map(|&(_, target)| target).collect(),
+            weights: part.iter().map(|&(row, _)| weights[row]).collect(),
             values: part.iter().flat_map(|&(row, _)| &values[row * features..(row + 1) * features]).copied().collect(),
         })
         .collect();
@@ -47,21 +49,22 @@ pub(super) fn loss_and_gradients(
     values: &[f32],
     head: &[f32],
     targets: &[Option<u32>],
+    weights: &[f32],
     features: usize,
-    scale: f32,
     trained: HeadGradient,
 ) -> Result {
     let vocabulary = head.len() / features;
     let mut total = 0.0;
     let mut drows = vec![0.0; values.len()];
     let mut dhead = (trained == HeadGradient::Trained).then(|| vec![0.0; head.len()]);
-    for chunk in chunks(values, targets, features) {
+    for chunk in chunks(values, targets, weights, features) {
         let mut logits = logits(&chunk, head, features);
         total += logits
             .par_chunks_mut(ROWS * vocabulary)
-            .zip(chunk.targets.par_chunks(ROWS))
-            .map(|(logits, targets)| {
-                logits.chunks_exact_mut(vocabulary).zip(targets).map(|(z, &target)| differentiate(z, target as usize, scale)).sum::<f64>()
+            .zip(chunk.targets.par_chunks(ROWS).zip(chunk.weights.par_chunks(ROWS)))
+            .map(|(logits, (targets, weights))| {
+                let labels = targets.iter().zip(weights);
+                logits.chunks_exact_mut(vocabulary).zip(labels).map(|(z, (&y, &weight))| differentiate(z, y as usize, weight)).sum::<f64>()
             })
             .collect::<Vec<f64>>()
             .iter()
@@ -96,7 +99,7 @@ pub(super) fn loss(values: &[f32], head: &[f32], targets: &[Option<u32>], featur
             .collect();
         losses.iter().sum()
     };
-    chunks(values, targets, features).map(sum_of).sum()
+    chunks(values, targets, &vec![1.0; targets.len()], features).map(sum_of).sum()
 }
 
 fn logits(chunk: &Chunk, head: &[f32], features: usize) -> Vec<f32> {
@@ -109,8 +112,8 @@ fn logits(chunk: &Chunk, head: &[f32], features: usize) -> Vec<f32> {
     logits
 }
 
-/// Returns the loss of one row and turns its logits into their scaled gradient.
-fn differentiate(z: &mut [f32], target: usize, scale: f32) -> f64 {
+/// Returns the weighted loss of one row and turns its logits into their gradient.
+fn differentiate(z: &mut [f32], target: usize, weight: f32) -> f64 {
     Arch::new().dispatch(
         #[inline(always)]
         || {
@@ -118,10 +121,10 @@ fn differentiate(z: &mut [f32], target: usize, scale: f32) -> f64 {
             let largest = max(z);
             z.iter_mut().for_each(|z| *z = exp(*z - largest));
             let total = sum(z);
-            let factor = scale / total;
+            let factor = weight / total;
             z.iter_mut().for_each(|z| *z *= factor);
-            z[target] -= scale;
-            f64::from(largest) + f64::from(total).ln() - f64::from(wanted)
+            z[target] -= weight;
+            f64::from(weight) * (f64::from(largest) + f64::from(total).ln() - f64::from(wanted))
         },
     )
 }

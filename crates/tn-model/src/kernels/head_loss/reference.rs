@@ -4,15 +4,16 @@ use burn::tensor::{Tensor, TensorData, activation::log_softmax};
 
 use super::{HeadGradient, HeadLoss};
 
-pub(crate) fn loss_and_gradients(rows: Tensor<2>, head: Tensor<2>, targets: &[Option<u32>], scale: f32, trained: HeadGradient) -> HeadLoss {
+pub(crate) fn loss_and_gradients(rows: Tensor<2>, head: Tensor<2>, targets: &[Option<u32>], weights: &[f32], trained: HeadGradient) -> HeadLoss {
     let [n, _] = rows.dims();
     let [vocabulary, _] = head.dims();
     let (selected, wanted) = one_hot(targets, vocabulary);
     let selected = Tensor::<2>::from_data(TensorData::new(selected, [n, 1]), &rows.device());
     let wanted = Tensor::<2>::from_data(TensorData::new(wanted, [n, vocabulary]), &rows.device());
+    let weights = Tensor::<2>::from_data(TensorData::new(weights.to_vec(), [n, 1]), &rows.device());
     let log_probabilities = log_softmax(rows.clone().matmul(head.clone().transpose()), 1);
-    let sum = -f64::from((log_probabilities.clone() * wanted.clone()).sum().into_scalar::<f32>());
-    let dlogits = (log_probabilities.exp() * selected - wanted) * scale;
+    let sum = -f64::from((log_probabilities.clone() * wanted.clone() * weights.clone()).sum().into_scalar::<f32>());
+    let dlogits = (log_probabilities.exp() * selected - wanted) * weights;
     let dhead = (trained == HeadGradient::Trained).then(|| dlogits.clone().transpose().matmul(rows));
     HeadLoss { sum, rows: dlogits.matmul(head), head: dhead }
 }
