@@ -8,6 +8,7 @@ mod blocks;
 mod class_means;
 mod expectations;
 mod figures;
+mod focal_training;
 mod generation;
 mod plan;
 mod proximity;

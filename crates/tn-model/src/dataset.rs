@@ -59,7 +59,7 @@ impl TokenSequence {
         let last = cell_starts(text).last().unwrap_or(0);
         let before = encoding.offsets.partition_point(|token| token.end <= last);
         let mut sequence = Self::encoded(encoding, text);
-        sequence.weights[before..].fill(weight);
+        sequence.weigh_last(sequence.len() - before, weight);
         sequence
     }
 
@@ -106,6 +106,11 @@ impl TokenSequence {
             })
             .collect();
         Self::new(ids, labels)
+    }
+
+    fn weigh_last(&mut self, tokens: usize, weight: f32) {
+        let first = self.weights.len() - tokens;
+        self.weights[first..].fill(weight);
     }
 
     fn extend(&mut self, other: &Self) {

@@ -293,3 +293,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_last_cell_of_a_neighborhood_has_the_weight_that_was_asked_for() {
+    let tokenizer = qwen_like();
+    let text = cells(0..3);
+    let plain = TokenSequence::encode(&tokenizer, &text);
+    assert!(plain.weights.iter().all(|&weight| weight == 1.0));
+
+    let weighted = TokenSequence::encode_neighborhood(&tokenizer, &text, 8.0);
+    assert_eq!((&weighted.ids, &weighted.labels), (&plain.ids, &plain.labels));
+    let last = TokenSequence::encode(&tokenizer, &format!(" {}", cells(2..3))).len();
+    let (before, target) = weighted.weights.split_at(weighted.len() - last);
+    assert!(before.iter().all(|&weight| weight == 1.0) && target.iter().all(|&weight| weight == 8.0));
+
+    // Cut into chunks, only the last cell of the last chunk is the target.
+    let whole = Chunker::new(&tokenizer, 10_000).with_min_tokens(0).with_target_weight(8.0);
+    assert_eq!(whole.chunk(&text).unwrap().sequences, [weighted]);
+    let longest = TokenSequence::encode(&tokenizer, &cells(0..2)).len();
+    let cut = Chunker::new(&tokenizer, longest + 2).with_overlap(1).with_min_tokens(0).with_target_weight(8.0).with_end_token();
+    let chunks = cut.chunk(&text).unwrap().sequences;
+    let heavy = |sequence: &TokenSequence| sequence.weights.iter().filter(|&&weight| weight == 8.0).count();
+    assert_eq!(chunks.iter().map(heavy).collect::<Vec<_>>(), [vec![0; chunks.len() - 1], vec![last]].concat());
+}
+
+#[test]
+fn a_neighborhood_without_cells_can_be_encoded() {
+    let tokenizer = qwen_like();
+    assert!(TokenSequence::encode_neighborhood(&tokenizer, "", 8.0).is_empty());
+}

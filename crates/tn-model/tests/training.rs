@@ -55,6 +55,23 @@ fn adapters_learn_while_the_base_stays() {
 }
 
 #[test]
+fn a_label_counts_as_much_as_its_weight() {
+    let trained = |change: fn(&mut TokenSequence)| {
+        let mut sequences = counting(16);
+        sequences.iter_mut().for_each(change);
+        let mut model = small();
+        Trainer::new(config()).unwrap().fit(&mut model, &sequences, &[], &mut ()).unwrap();
+        weights(&model)
+    };
+    let weightless = trained(|sequence| sequence.weights[..12].fill(0.0));
+    let unlabelled = trained(|sequence| sequence.labels[..12].fill(TokenSequence::NO_LOSS));
+    assert_eq!(weightless, unlabelled);
+    let doubled = trained(|sequence| sequence.weights.fill(2.0));
+    assert_eq!(doubled, trained(|_| {}), "what counts is the share of the weights");
+    assert_ne!(doubled, weightless);
+}
+
+#[test]
 fn any_number_of_threads_gives_the_same_weights() {
     let run = |threads: usize| {
         let mut model = small();

@@ -30,6 +30,8 @@ pub(super) struct TrainingPlan {
     pub(super) steps: u64,
     /// Sentences of a step.
     pub(super) batch: usize,
+    /// How much the cell that a sentence is about counts beside a neighbor of it, in the loss.
+    pub(super) target_weight: f32,
     /// Orders of equally expressed genes that the training sentences are drawn from, at least.
     pub(super) tie_draws: usize,
     pub(super) learning_rate: f64,
@@ -51,6 +53,12 @@ pub(super) struct GenerationPlan {
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ProximityPlan {
+    /// Optimizer steps for which the decoder is trained on, with neighborhoods of focal cells alone.
+    pub(super) steps: u64,
+    /// Largest learning rate of these steps.
+    pub(super) learning_rate: f64,
+    /// How much the focal cell counts beside a neighbor of it in these steps.
+    pub(super) target_weight: f32,
     /// Targets have no partner at this distance or less, in micrometers.
     pub(super) clear_radius_um: f64,
     /// Where partners are inserted, in micrometers.
@@ -73,10 +81,11 @@ impl Plan {
             simulation: Some(SimulationConfig { seed, ..SimulationConfig::default() }),
             metadata: vec!["class", "spatial_domain"],
             neighbors: 8,
-            genes: 50,
+            genes: 30,
             training: TrainingPlan {
-                steps: 4_000,
+                steps: 5_000,
                 batch: 4,
+                target_weight: 8.0,
                 tie_draws: 4,
                 learning_rate: 3e-3,
                 validation_sentences: 64,
@@ -84,6 +93,9 @@ impl Plan {
             },
             generation: GenerationPlan { targets: 300, trajectories: 16, max_new_tokens: 80 },
             proximity: Some(ProximityPlan {
+                steps: 2_000,
+                learning_rate: 1e-3,
+                target_weight: 100.0,
                 clear_radius_um: 45.0,
                 distance_um: 15.0,
                 count: 2,
@@ -120,6 +132,7 @@ impl Plan {
         self.training = TrainingPlan { steps: 5, batch: 2, validation_sentences: 4, tokenizer_sentences: 50, ..self.training };
         self.generation = GenerationPlan { targets: 16, trajectories: 2, max_new_tokens: 60 };
         if let Some(proximity) = &mut self.proximity {
+            proximity.steps = 2;
             proximity.targets = 4;
             proximity.trajectories = 2;
             proximity.ranks = 10;

@@ -13,6 +13,7 @@ use tissuenarrator::perturb::TaskPair;
 use tissuenarrator::prelude::*;
 use tissuenarrator::sentence::request_seed;
 
+use super::focal_training;
 use super::generation::{Writer, task_options};
 use super::plan::{Plan, ProximityPlan};
 use super::run_folder::RunFolder;
@@ -59,13 +60,14 @@ pub(super) fn recover(
 ) -> Result<Option<ProximityResult>> {
     let (Some(truth), Some(effect)) = (&tissue.truth, &plan.proximity) else { return Ok(None) };
     let Some((focal, partner, radius_um)) = truth.proximity() else { return Ok(None) };
+    let trained = focal_training::train_on(folder, trained, tissue, focal, effect, plan, seed)?;
     folder
         .stage("planted effect", |folder| {
             if let Some(result) = folder.read_json("proximity.json") {
                 return Ok(result);
             }
             let study = Study { tissue, plan, effect, focal, partner, seed };
-            let result = study.measure(truth, radius_um, &Writer { trained, panel: &tissue.panel, plan, seed })?;
+            let result = study.measure(truth, radius_um, &Writer { trained: &trained, panel: &tissue.panel, plan, seed })?;
             folder.write_json("proximity.json", &result)?;
             Ok(result)
         })
@@ -160,9 +162,10 @@ impl Study<'_> {
         Scenario::new(self.focal, edit).with_seed(self.seed).with_donor_split("train")
     }
 
-    /// Leaves room for the inserted cells: with them, a prompt has as many neighbors as in training.
+    /// Returns how tasks are made. With inserted cells they have more neighbors than in training; prompts leave the farthest out again, lest
+    /// the number of neighbors be what the model answers to.
     fn task_options(&self) -> TaskOptions {
-        task_options(self.plan, self.seed).with_neighbors(self.plan.neighbors - self.effect.count as usize)
+        task_options(self.plan, self.seed)
     }
 
     fn scores(&self, presence: &[f32]) -> HashMap<String, f64> {

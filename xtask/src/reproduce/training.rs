@@ -15,9 +15,9 @@ use super::run_folder::RunFolder;
 use super::tissue::Tissue;
 
 /// Steps after which the state of the training is saved.
-const SAVE_EVERY: u64 = 50;
+pub(super) const SAVE_EVERY: u64 = 50;
 /// Tokens for which rotations are prepared once; longer texts work as well.
-const PREPARED_CONTEXT: usize = 4_096;
+pub(super) const PREPARED_CONTEXT: usize = 4_096;
 
 /// A trained decoder and its tokenizer.
 pub(super) struct Trained {
@@ -41,29 +41,40 @@ pub(super) struct TrainingSummary {
 }
 
 /// Writes the spatial sentences of the training: cells spread evenly over the split, each with its neighbors, itself last.
-///
-/// There are as many as the steps take, from several draws of the order of equally expressed genes.
 pub(super) fn sentences(folder: &mut RunFolder, tissue: &Tissue, plan: &Plan, seed: u64) -> Result<Vec<SentenceRecord>> {
     folder.stage("patch", |folder| {
         folder.table("sentences.parquet", || {
-            let wanted = usize::try_from(plan.training.steps)? * plan.training.batch;
-            let cells = tissue.split("train").len();
-            ensure!(cells > 0, "the training split has no cell");
-            let draws = plan.training.tie_draws.max(wanted.div_ceil(cells));
-            let chosen = evenly(cells * draws, wanted);
-            let mut sentences = Vec::with_capacity(wanted);
-            for draw in 0..draws {
-                let cells = tissue.split_drawn_again("train", draw as u64, seed)?;
-                let rows = chosen.iter().filter(|&&place| place / cells.len() == draw).map(|place| place % cells.len()).collect();
-                sentences.extend(neighborhoods(&cells, rows, plan, seed.wrapping_add(draw as u64)));
-            }
-            ensure!(!sentences.is_empty(), "the training split has no cell with neighbors");
+            let mut sentences = training_sentences(tissue, |_| true, plan.training.steps, plan, seed)?;
             let validation = tissue.split("val");
             let rows = evenly(validation.len(), plan.training.validation_sentences);
             sentences.extend(neighborhoods(&validation, rows, plan, seed));
             Ok(sentences)
         })
     })
+}
+
+/// Writes neighborhoods of the training cells that are wanted as targets, as many as the steps take, from several draws of the order of
+/// equally expressed genes.
+pub(super) fn training_sentences(
+    tissue: &Tissue,
+    is_target: impl Fn(&CellRecord) -> bool,
+    steps: u64,
+    plan: &Plan,
+    seed: u64,
+) -> Result<Vec<SentenceRecord>> {
+    let wanted = usize::try_from(steps)? * plan.training.batch;
+    let targets: Vec<usize> = tissue.split("train").iter().enumerate().filter(|(_, cell)| is_target(cell)).map(|(row, _)| row).collect();
+    ensure!(!targets.is_empty(), "the training split has no cell to learn");
+    let draws = plan.training.tie_draws.max(wanted.div_ceil(targets.len()));
+    let chosen = evenly(targets.len() * draws, wanted);
+    let mut sentences = Vec::with_capacity(wanted);
+    for draw in 0..draws {
+        let cells = tissue.split_drawn_again("train", draw as u64, seed)?;
+        let rows = chosen.iter().filter(|&&place| place / targets.len() == draw).map(|place| targets[place % targets.len()]).collect();
+        sentences.extend(neighborhoods(&cells, rows, plan, seed.wrapping_add(draw as u64)));
+    }
+    ensure!(!sentences.is_empty(), "the training split has no cell with neighbors");
+    Ok(sentences)
 }
 
 /// Writes the neighborhoods of some cells.
@@ -99,9 +110,9 @@ pub(super) fn train(folder: &mut RunFolder, sentences: &[SentenceRecord], panel:
             let (train, validation) = (text("train"), text("val"));
             let corpus = evenly(train.len(), plan.training.tokenizer_sentences).into_iter().map(|i| train[i]);
             let tokenizer = SentenceTokenizer::train(corpus, panel, &TokenizerOptions::new())?;
-            let encode =
-                |texts: &[&str]| -> Vec<TokenSequence> { texts.par_iter().map(|text| TokenSequence::encode(&tokenizer, text)).collect() };
-            let (train, validation) = (encode(&train), encode(&validation));
+            let encode = |text: &&str| TokenSequence::encode_neighborhood(&tokenizer, text, plan.training.target_weight);
+            let train: Vec<TokenSequence> = train.par_iter().map(encode).collect();
+            let validation: Vec<TokenSequence> = validation.par_iter().map(encode).collect();
 
             let shape = Qwen3Config::tiny(tokenizer.vocab_size());
             let mut model = Qwen3::initialize(&shape, seed, &Default::default()).with_context(PREPARED_CONTEXT);
@@ -134,7 +145,7 @@ pub(super) fn train(folder: &mut RunFolder, sentences: &[SentenceRecord], panel:
 }
 
 /// A line on stderr every few seconds.
-struct ProgressLine {
+pub(super) struct ProgressLine {
     start: Instant,
     last: Instant,
     first_step: Option<u64>,
@@ -142,7 +153,7 @@ struct ProgressLine {
 }
 
 impl ProgressLine {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self { start: Instant::now(), last: Instant::now(), first_step: None, tokens: 0 }
     }
 }

@@ -84,6 +84,10 @@ pub(crate) struct Train {
     /// Tokens of a sequence, at most; longer sentences are cut between cells
     #[arg(long, value_name = "N", default_value_t = 2_048, value_parser = RangedU64ValueParser::<usize>::new().range(16..))]
     max_tokens: usize,
+    /// How often the last cell of a sentence counts in the loss, a cell before it once. For neighborhoods (`tn patch --radius`), whose
+    /// last cell is the only one with all its neighbors before it; 8 helps to learn what neighbors do to a cell
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, value_parser = ranges::positive, allow_negative_numbers = true)]
+    target_weight: f64,
     /// Recompute activations instead of storing them: less memory, a third more time
     #[arg(long)]
     recompute: bool,
@@ -275,7 +279,8 @@ impl Train {
 
     /// Whole sentences where they fit; no end token, because a cell is closed by its own tag.
     fn tokenize(&self, tokenizer: &SentenceTokenizer, sentences: &[String]) -> Result<Chunks, CliError> {
-        Ok(Chunker::new(tokenizer, self.max_tokens).with_min_tokens(0).chunk_all(sentences)?)
+        let chunker = Chunker::new(tokenizer, self.max_tokens).with_min_tokens(0).with_target_weight(self.target_weight as f32);
+        Ok(chunker.chunk_all(sentences)?)
     }
 
     /// Writes the model, or its adapter, and the panel beside it. Returns the folder. Beside a model, a panel says that the tokenizer

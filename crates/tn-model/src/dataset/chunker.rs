@@ -42,6 +42,7 @@ pub struct Chunker<'t> {
     pub(super) max_tokens: usize,
     pub(super) overlap: usize,
     pub(super) min_tokens: usize,
+    target_weight: f32,
     end: End,
     rules: Rules,
 }
@@ -137,7 +138,7 @@ impl<'t> Chunker<'t> {
     /// Prepares to cut sentences into chunks of at most `max_tokens` tokens and at least 100, of which each repeats the last 2 cells
     /// of the one before.
     pub fn new(tokenizer: &'t SentenceTokenizer, max_tokens: usize) -> Self {
-        Self { tokenizer, max_tokens, overlap: 2, min_tokens: 100, end: End::Open, rules: Rules::Ours }
+        Self { tokenizer, max_tokens, overlap: 2, min_tokens: 100, target_weight: 1.0, end: End::Open, rules: Rules::Ours }
     }
 
     /// Sets how many cells a chunk repeats. Fewer are repeated where they would leave no room for a new one.
@@ -156,6 +157,14 @@ impl<'t> Chunker<'t> {
     /// the chunk.
     pub fn with_end_token(mut self) -> Self {
         self.end = End::Token;
+        self
+    }
+
+    /// Lets the last cell of every sentence count `weight` times as much as a cell before it, as
+    /// [`TokenSequence::encode_neighborhood`] does: for sentences that are neighborhoods, whose last cell is what they are about.
+    /// The published rules have no such weight.
+    pub fn with_target_weight(mut self, weight: f32) -> Self {
+        self.target_weight = weight;
         self
     }
 
@@ -221,6 +230,9 @@ impl<'t> Chunker<'t> {
                     end += 1;
                 }
                 cells.write(start..end, &mut sequence);
+                if end == cells.len() {
+                    sequence.weigh_last(cells.tokens_of_last(start), self.target_weight);
+                }
                 if end == cells.len() && self.end == End::Token {
                     sequence.push(self.tokenizer.end_of_text());
                 }
@@ -313,6 +325,12 @@ impl<'a> CellTokens<'a> {
             Some(leading) => leading[cell].get_or_init(|| TokenSequence::encode(self.tokenizer, self.cells[cell])),
             None => &self.following[cell],
         }
+    }
+
+    /// Returns the tokens of the last cell in a chunk that begins with cell `start`.
+    fn tokens_of_last(&self, start: usize) -> usize {
+        let last = self.len() - 1;
+        if last == start { self.first(last).len() } else { self.following[last].len() }
     }
 
     fn fit(&self, cells: Range<usize>, room: usize) -> bool {

@@ -147,7 +147,7 @@ impl Labelled<'_> {
     }
 }
 
-/// Shifts labels to the token before, and leaves out sequences without any.
+/// Shifts labels to the token before, and leaves out sequences without any that counts.
 fn labelled<'s>(sequences: &'s [TokenSequence], model: &Qwen3) -> Result<Vec<Labelled<'s>>, TrainError> {
     let vocabulary = model.config().vocab_size;
     let foreign = sequences.iter().flat_map(|sequence| &sequence.ids).find(|&&id| id as usize >= vocabulary);
@@ -159,7 +159,7 @@ fn labelled<'s>(sequences: &'s [TokenSequence], model: &Qwen3) -> Result<Vec<Lab
         let weights = sequence.weights.iter().skip(1).copied().chain([0.0]).collect();
         Labelled { ids: &sequence.ids, targets, weights }
     };
-    Ok(sequences.iter().map(shift).filter(|sequence| sequence.labels() > 0).collect())
+    Ok(sequences.iter().map(shift).filter(|sequence| sequence.weight() > 0.0).collect())
 }
 
 struct Run<'c, 's> {
