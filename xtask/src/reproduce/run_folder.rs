@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tissuenarrator::io::{AtomicFile, TableReader, TableRecord, TableWriter};
 
 /// Everything that a run writes. Nothing else in the folder is touched.
-const OUTPUTS: [&str; 16] = [
+const OUTPUTS: [&str; 18] = [
     "sections.h5ad",
     "truth.parquet",
     "cells.parquet",
@@ -24,6 +24,8 @@ const OUTPUTS: [&str; 16] = [
     "generated-unconditioned.parquet",
     "sample-conditioned.parquet",
     "sample-unconditioned.parquet",
+    "focal-model",
+    "focal-training-state.safetensors",
     "proximity.json",
     "timings.json",
     "figures",
