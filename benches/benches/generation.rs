@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use benches::{GENES, METADATA, NEIGHBORS, cell_records, panel, tasks, tissue};
 use criterion::{Criterion, SamplingMode};
-use tissuenarrator::model::generation::{GenerationOptions, Generator};
+use tissuenarrator::model::generation::{CellWriter, GenerationOptions, LocalGenerator};
 use tissuenarrator::model::{Device, Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
 use tissuenarrator::prelude::*;
 
@@ -21,9 +21,9 @@ fn expected_ranking(criterion: &mut Criterion) {
     let tissue = tissue(1_000);
     let (panel, cells) = (panel(&tissue), cell_records(&tissue));
     let task = tasks(&cells, 1).remove(0);
-    let generator = generator(&panel, &cells);
+    let writer = writer(&panel, &cells);
 
-    let expected = generator.expected_ranking(&task).expect("the prompt fits").ranking;
+    let expected = writer.expected_ranking(&task).expect("the prompt fits").ranking;
     assert_eq!(expected.trajectories(), TRAJECTORIES);
     // Each of the first ranks holds one gene, unless a trajectory ended before.
     let presence: f32 = expected.presence(10).iter().sum();
@@ -33,15 +33,15 @@ fn expected_ranking(criterion: &mut Criterion) {
     group.sampling_mode(SamplingMode::Flat).measurement_time(Duration::from_secs(10));
     group.bench_function("expected_ranking/16_trajectories", |bencher| {
         bencher.iter(|| {
-            let found = generator.expected_ranking(black_box(&task)).expect("the prompt fits").ranking;
+            let found = writer.expected_ranking(black_box(&task)).expect("the prompt fits").ranking;
             assert!(found == expected, "the same task gave another ranking");
         });
     });
     group.finish();
 }
 
-/// A generator with fresh weights: as fast as a trained one, up to the length of its cells.
-fn generator(panel: &Vocabulary, cells: &[CellRecord]) -> Generator {
+/// A decoder with fresh weights: as fast as a trained one, up to the length of its cells.
+fn writer(panel: &Vocabulary, cells: &[CellRecord]) -> CellWriter<LocalGenerator> {
     let options = PatchOptions::default().with_truncate(GENES).with_meta(METADATA).with_repeats(1);
     let sentences = patch_neighborhoods(cells, Neighborhood::default().with_max_cells(NEIGHBORS), &options);
     let texts = sentences.into_iter().take(200).map(|record| record.sentence);
@@ -49,6 +49,7 @@ fn generator(panel: &Vocabulary, cells: &[CellRecord]) -> Generator {
     let config = Qwen3Config::tiny(tokenizer.vocab_size());
     let model = Qwen3::initialize(&config, 1, &Device::flex()).with_context(4_096);
     let options = GenerationOptions { samples: TRAJECTORIES, max_new_tokens: 80, ..GenerationOptions::default() };
-    let generator = Generator::new(&model, tokenizer, options).expect("the options are in range");
-    generator.with_panel(panel.clone()).expect("every gene is one token")
+    let engine = LocalGenerator::new(&model, tokenizer).expect("the tokenizer is the model's");
+    let engine = engine.with_panel(panel.clone()).expect("every gene is one token");
+    CellWriter::new(engine, options).expect("the options are in range")
 }

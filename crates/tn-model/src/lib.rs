@@ -5,7 +5,7 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use tn_model::generation::{GenerationOptions, Generator};
+//! use tn_model::generation::{CellWriter, GenerationOptions, LocalGenerator};
 //! use tn_model::training::{Trainer, TrainingConfig};
 //! use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions};
 //! use tn_sentence::{TaskRecord, Vocabulary};
@@ -25,8 +25,8 @@
 //!
 //! let task = TaskRecord { prompt: astrocyte(3), class: "Neuron".into(), x: 8.0, y: 0.0, ..TaskRecord::default() };
 //! let options = GenerationOptions { samples: 8, ..GenerationOptions::default() };
-//! let generator = Generator::new(&model, tokenizer, options)?.with_panel(panel.clone())?;
-//! let expected = generator.expected_ranking(&task)?;
+//! let writer = CellWriter::new(LocalGenerator::new(&model, tokenizer)?.with_panel(panel)?, options)?;
+//! let expected = writer.expected_ranking(&task)?;
 //! assert!(expected.record.generated_block.starts_with("<pos> X: 8, Y: 0 <meta> class: Neuron <cs> GAD1 SST"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -40,7 +40,7 @@
 //! | a shape | a decoder to train from scratch | [`Qwen3Config`], [`Qwen3::initialize`] |
 //! | a decoder | a LoRA adapter on it | [`Qwen3::with_new_adapters`] |
 //! | token sequences | a trained decoder | [`training::Trainer`] |
-//! | a trained decoder and tasks | cells | [`generation::Generator`] |
+//! | a trained decoder and tasks | cells | [`generation::CellWriter`] with a [`generation::LocalGenerator`] |
 //! | a trained decoder | a folder for transformers, vLLM or PEFT | [`Qwen3::save`], [`Qwen3::save_adapter`] |
 //!
 //! # Layers

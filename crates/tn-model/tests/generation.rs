@@ -1,7 +1,7 @@
 //! Writing cells: reproducible, well-formed under the panel, and the expected ranking as the mean of what is sampled.
 
 use burn::tensor::Device;
-use tn_model::generation::{GenerateError, GenerationOptions, Generator, Sampling};
+use tn_model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, Sampling};
 use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
 use tn_sentence::{Conditioning, FinishReason, SpatialSentence, TaskRecord, Vocabulary};
 
@@ -33,8 +33,12 @@ fn task(name: &str) -> TaskRecord {
     }
 }
 
-fn generator(options: GenerationOptions) -> Generator {
-    Generator::new(&model(), tokenizer(), options).unwrap().with_panel(panel()).unwrap()
+fn writer(options: GenerationOptions) -> CellWriter<LocalGenerator> {
+    CellWriter::new(free().with_panel(panel()).unwrap(), options).unwrap()
+}
+
+fn free() -> LocalGenerator {
+    LocalGenerator::new(&model(), tokenizer()).unwrap()
 }
 
 fn options() -> GenerationOptions {
@@ -43,23 +47,23 @@ fn options() -> GenerationOptions {
 
 #[test]
 fn cells_do_not_depend_on_their_company_or_on_threads() {
-    let generator = generator(options());
+    let writer = writer(options());
     let tasks: Vec<TaskRecord> = ["a", "b", "c"].map(task).to_vec();
-    let together = generator.generate(&tasks, || {});
+    let together = writer.generate(&tasks, || {});
     for (task, records) in tasks.iter().zip(&together) {
-        assert_eq!(&generator.samples(task).unwrap(), records.as_ref().unwrap());
+        assert_eq!(&writer.samples(task).unwrap(), records.as_ref().unwrap());
     }
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let again = pool.install(|| generator.generate(&tasks, || {}));
+        let again = pool.install(|| writer.generate(&tasks, || {}));
         assert!(again.iter().zip(&together).all(|(a, b)| a.as_ref().unwrap() == b.as_ref().unwrap()), "{threads} threads");
     }
 }
 
 #[test]
 fn samples_differ_by_cell_and_by_number() {
-    let generator = generator(options());
-    let texts = |name: &str| -> Vec<String> { generator.samples(&task(name)).unwrap().into_iter().map(|r| r.generated_text).collect() };
+    let writer = writer(options());
+    let texts = |name: &str| -> Vec<String> { writer.samples(&task(name)).unwrap().into_iter().map(|r| r.generated_text).collect() };
     let (a, b) = (texts("a"), texts("b"));
     assert_ne!(a, b);
     assert!(a.iter().any(|text| text != &a[0]), "five samples of a random model are the same: {a:?}");
@@ -67,7 +71,7 @@ fn samples_differ_by_cell_and_by_number() {
 
 #[test]
 fn the_panel_keeps_gene_lists_well_formed() {
-    for record in generator(options()).samples(&task("a")).unwrap() {
+    for record in writer(options()).samples(&task("a")).unwrap() {
         assert_eq!(record.finish_reason, FinishReason::Closed, "{}", record.generated_text);
         let (sentence, skipped) = SpatialSentence::parse_lenient(&record.generated_block);
         assert!(skipped.is_empty(), "{skipped:?} in {}", record.generated_block);
@@ -79,21 +83,20 @@ fn the_panel_keeps_gene_lists_well_formed() {
 
 #[test]
 fn without_a_panel_anything_is_written() {
-    let free = Generator::new(&model(), tokenizer(), options()).unwrap();
-    let records = free.samples(&task("a")).unwrap();
+    let records = CellWriter::new(free(), options()).unwrap().samples(&task("a")).unwrap();
     assert!(records.iter().any(|r| r.finish_reason == FinishReason::Length));
     assert!(records.iter().all(|r| r.repairs == 0 && r.n_tokens <= 40));
 }
 
 #[test]
 fn greedy_samples_are_equal() {
-    let records = generator(GenerationOptions { sampling: Sampling::GREEDY, ..options() }).samples(&task("a")).unwrap();
+    let records = writer(GenerationOptions { sampling: Sampling::GREEDY, ..options() }).samples(&task("a")).unwrap();
     assert!(records.iter().all(|record| record.generated_text == records[0].generated_text));
 }
 
 #[test]
 fn an_expected_ranking_is_the_mean_of_samples() {
-    let many = generator(GenerationOptions { samples: 600, ..options() });
+    let many = writer(GenerationOptions { samples: 600, ..options() });
     let expected = many.expected_ranking(&task("a")).unwrap().ranking;
     let samples = many.samples(&task("a")).unwrap();
     for k in [1, 3] {
@@ -112,7 +115,7 @@ fn an_expected_ranking_is_the_mean_of_samples() {
 
 #[test]
 fn the_cell_of_an_expected_ranking_lists_the_panel_in_order() {
-    let consensus = generator(options()).expected_ranking(&task("a")).unwrap();
+    let consensus = writer(options()).expected_ranking(&task("a")).unwrap();
     assert!(consensus.record.generated_block.starts_with("<pos> X: 12, Y: 22 <meta> class: Astro <cs> "));
     let (sentence, skipped) = SpatialSentence::parse_lenient(&consensus.record.generated_block);
     assert!(skipped.is_empty());
@@ -125,7 +128,7 @@ fn the_cell_of_an_expected_ranking_lists_the_panel_in_order() {
 #[test]
 fn a_mode_decides_what_the_model_sees() {
     let prompt =
-        |conditioning| generator(GenerationOptions { conditioning, ..options() }).samples(&task("a")).unwrap()[0].model_prompt.clone();
+        |conditioning| writer(GenerationOptions { conditioning, ..options() }).samples(&task("a")).unwrap()[0].model_prompt.clone();
     assert!(prompt(Conditioning::Conditioned).ends_with("X: 12, Y: 22 <meta> class: Astro <cs>"));
     assert!(prompt(Conditioning::Unconditioned).ends_with("X: 12, Y: 22"));
     assert!(!prompt(Conditioning::PositionOnly).contains("class"));
@@ -135,9 +138,9 @@ fn a_mode_decides_what_the_model_sees() {
 fn a_prompt_that_does_not_fit_is_an_error_of_that_cell() {
     let config = Qwen3Config { max_position_embeddings: 60, ..model().config().clone() };
     let narrow = Qwen3::initialize(&config, 3, &Device::flex());
-    let generator = Generator::new(&narrow, tokenizer(), options()).unwrap();
+    let writer = CellWriter::new(LocalGenerator::new(&narrow, tokenizer()).unwrap(), options()).unwrap();
     let short = TaskRecord { prompt: String::new(), ..task("b") };
-    let results = generator.generate(&[task("a"), short], || {});
+    let results = writer.generate(&[task("a"), short], || {});
     assert!(matches!(&results[0], Err(GenerateError::PromptTooLong { context: 60, .. })));
     assert!(results[1].is_ok());
 }
@@ -145,22 +148,22 @@ fn a_prompt_that_does_not_fit_is_an_error_of_that_cell() {
 #[test]
 fn a_panel_that_the_tokenizer_cannot_write_is_refused() {
     let panel = Vocabulary::new(["GFAP", "NOTINTHECORPUS"]).unwrap();
-    let error = Generator::new(&model(), tokenizer(), options()).unwrap().with_panel(panel).err().unwrap();
+    let error = free().with_panel(panel).err().unwrap();
     assert!(matches!(error, GenerateError::GeneIsNotOneToken { symbol, .. } if symbol == "NOTINTHECORPUS"));
 }
 
 #[test]
 fn a_malformed_prompt_is_no_panic() {
-    let generator = generator(options());
+    let writer = writer(options());
     for prompt in ["<pos> X: , <cs> </cs> <pos>", "é<cs>é", "<pos> X: 1e999, Y: nan <cs> A </cs>"] {
-        assert!(generator.samples(&TaskRecord { prompt: prompt.to_owned(), ..task("a") }).is_ok(), "{prompt}");
+        assert!(writer.samples(&TaskRecord { prompt: prompt.to_owned(), ..task("a") }).is_ok(), "{prompt}");
     }
-    assert!(matches!(generator.samples(&TaskRecord { x: f64::NAN, ..task("a") }), Err(GenerateError::Prompt { .. })));
+    assert!(matches!(writer.samples(&TaskRecord { x: f64::NAN, ..task("a") }), Err(GenerateError::Prompt { .. })));
 }
 
 #[test]
 fn a_gene_list_cut_at_the_limit_is_closed_in_its_block() {
-    let records = generator(GenerationOptions { max_new_tokens: 2, ..options() }).samples(&task("a")).unwrap();
+    let records = writer(GenerationOptions { max_new_tokens: 2, ..options() }).samples(&task("a")).unwrap();
     let cut = records.iter().find(|record| record.finish_reason == FinishReason::Length).expect("two tokens are too few for most");
     assert!(cut.generated_block.ends_with(" </cs>") && !cut.generated_text.contains("</cs>"));
 }
@@ -168,7 +171,7 @@ fn a_gene_list_cut_at_the_limit_is_closed_in_its_block() {
 #[test]
 fn an_expected_ranking_without_any_gene_list_says_so() {
     let unconditioned = GenerationOptions { conditioning: Conditioning::Unconditioned, max_new_tokens: 2, ..options() };
-    let consensus = generator(unconditioned).expected_ranking(&task("a")).unwrap();
+    let consensus = writer(unconditioned).expected_ranking(&task("a")).unwrap();
     assert_eq!(consensus.ranking.trajectories(), 0);
     assert_eq!(consensus.record.finish_reason, FinishReason::Length);
     assert!(!consensus.record.generated_block.contains("</cs>"));
@@ -176,12 +179,12 @@ fn an_expected_ranking_without_any_gene_list_says_so() {
 
 #[test]
 fn options_and_tokenizers_that_cannot_work_are_refused() {
-    let refused = |options| Generator::new(&model(), tokenizer(), options).err().map(|error| error.to_string()).unwrap_or_default();
+    let refused = |options| CellWriter::new(free(), options).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(refused(GenerationOptions { samples: 0, ..options() }).starts_with("samples is 0"));
     assert!(refused(GenerationOptions { samples: 5_000, ..options() }).starts_with("samples is 5000"));
     assert!(refused(GenerationOptions { max_new_tokens: 0, ..options() }).starts_with("max-new-tokens is 0"));
     let smaller = Qwen3::initialize(&Qwen3Config::tiny(100), 1, &Device::flex());
-    assert!(matches!(Generator::new(&smaller, tokenizer(), options()), Err(GenerateError::Tokenizer(_))));
-    let huge = generator(GenerationOptions { max_new_tokens: usize::MAX, ..options() });
+    assert!(matches!(LocalGenerator::new(&smaller, tokenizer()), Err(GenerateError::Tokenizer(_))));
+    let huge = writer(GenerationOptions { max_new_tokens: usize::MAX, ..options() });
     assert!(matches!(huge.samples(&task("a")), Err(GenerateError::PromptTooLong { .. })));
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use tissuenarrator::io::TableReader;
-use tissuenarrator::model::generation::{ExpectedRanking, GenerationOptions, Generator, Sampling};
+use tissuenarrator::model::generation::{CellWriter, ExpectedRanking, GenerationOptions, LocalGenerator, Sampling};
 use tissuenarrator::prelude::*;
 
 use super::plan::Plan;
@@ -117,20 +117,20 @@ impl Writer<'_> {
         conditioning: Conditioning,
         trajectories: u32,
     ) -> Result<Vec<(GeneratedRecord, ExpectedRanking)>> {
-        let generator = self.generator(conditioning, trajectories)?;
+        let writer = self.writer(conditioning, trajectories)?;
         let counter = Counter::new(tasks.len());
-        let written = generator.consensus(tasks, || counter.count());
+        let written = writer.consensus(tasks, || counter.count());
         written.into_iter().map(|cell| cell.map(|cell| (cell.record, cell.ranking)).context("writing a cell")).collect()
     }
 
     fn one_sample(&self, tasks: &[TaskRecord], conditioning: Conditioning) -> Result<Vec<GeneratedRecord>> {
-        let generator = self.generator(conditioning, 1)?;
+        let writer = self.writer(conditioning, 1)?;
         let counter = Counter::new(tasks.len());
-        let written = generator.generate(tasks, || counter.count());
+        let written = writer.generate(tasks, || counter.count());
         Ok(written.into_iter().collect::<Result<Vec<_>, _>>().context("writing a cell")?.into_iter().flatten().collect())
     }
 
-    fn generator(&self, conditioning: Conditioning, samples: u32) -> Result<Generator> {
+    fn writer(&self, conditioning: Conditioning, samples: u32) -> Result<CellWriter<LocalGenerator>> {
         let options = GenerationOptions {
             conditioning,
             order: PromptOrder::FarToNearWeighted { tau: 1.0 },
@@ -140,7 +140,8 @@ impl Writer<'_> {
             max_new_tokens: self.plan.generation.max_new_tokens,
             seed: self.seed,
         };
-        Ok(Generator::new(&self.trained.model, self.trained.tokenizer.clone(), options)?.with_panel(self.panel.clone())?)
+        let engine = LocalGenerator::new(&self.trained.model, self.trained.tokenizer.clone())?.with_panel(self.panel.clone())?;
+        Ok(CellWriter::new(engine, options)?)
     }
 }
 

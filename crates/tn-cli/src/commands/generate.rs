@@ -2,15 +2,16 @@
 
 mod shards;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
-use rayon::prelude::*;
 use serde_json::json;
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::SentenceTokenizer;
-use tissuenarrator::model::generation::{GenerateError, GenerationOptions, Generator, PanelTokens, Sampling};
+use tissuenarrator::model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, PanelTokens, Sampling};
 use tissuenarrator::sentence::{FinishReason, GeneratedRecord, PromptOrder, TaskRecord, Vocabulary};
 
 use self::shards::Shards;
@@ -124,7 +125,7 @@ impl Generate {
             return Ok(Summary::of(&generated.rows).report(tasks.rows.len()));
         }
         shards.check(self.resume)?;
-        let generator = self.generator(seed, panel_file.as_deref())?;
+        let writer = self.writer(seed, panel_file.as_deref())?;
         shards.start()?;
 
         let interrupt = Interrupt::watch()?;
@@ -139,7 +140,7 @@ impl Generate {
                 None => {
                     let done = (number * self.save_every) as u64;
                     let interrupted = CliError::Interrupted { done, total: tasks.rows.len() as u64, unit: "tasks" };
-                    let records = self.write_cells(&generator, chunk, &progress, &interrupt).ok_or(interrupted)?;
+                    let records = self.write_cells(&writer, chunk, &progress, &interrupt).ok_or(interrupted)?;
                     let records = self.check_failures(records, chunk, number > 0).inspect_err(|_| shards.abandon())?;
                     shards.write(number, &records)?;
                     records
@@ -154,23 +155,25 @@ impl Generate {
     /// Writes the cells of some tasks, in parallel; nothing if the run is interrupted.
     fn write_cells(
         &self,
-        generator: &Generator,
+        writer: &CellWriter<LocalGenerator>,
         tasks: &[TaskRecord],
         progress: &Task,
         interrupt: &Interrupt,
     ) -> Option<Vec<Result<Vec<GeneratedRecord>, GenerateError>>> {
-        let write = |task: &TaskRecord| {
-            if interrupt.is_requested() {
-                return None;
-            }
-            let records = match self.consensus {
-                true => generator.expected_ranking(task).map(|consensus| vec![consensus.record]),
-                false => generator.samples(task),
-            };
+        if interrupt.is_requested() {
+            return None;
+        }
+        let written = Mutex::new(tasks.iter().map(|_| None).collect::<Vec<_>>());
+        let deliver = |index: usize, records| {
+            written.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(records);
             progress.advance(1);
-            Some(records)
+            if interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        tasks.par_iter().map(write).collect()
+        match self.consensus {
+            true => writer.consensus_each(tasks, |index, cell| deliver(index, cell.map(|consensus| vec![consensus.record]))),
+            false => writer.generate_each(tasks, deliver),
+        }
+        written.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()
     }
 
     /// Turns failed tasks into rows without a cell. If all of the first tasks fail, so will the others.
@@ -204,17 +207,18 @@ impl Generate {
         }
     }
 
-    fn generator(&self, seed: u64, panel_file: Option<&Path>) -> Result<Generator, CliError> {
+    fn writer(&self, seed: u64, panel_file: Option<&Path>) -> Result<CellWriter<LocalGenerator>, CliError> {
         let LoadedModel { model, tokenizer } = model_folder::load(&self.model, self.adapter.as_deref())?;
         let panel = match panel_file {
             None => None,
             Some(path) => self.usable_panel(path, &tokenizer)?,
         };
-        let generator = Generator::new(&model, tokenizer, self.options(seed))?;
-        Ok(match panel {
-            Some(panel) => generator.with_panel(panel)?,
-            None => generator,
-        })
+        let engine = LocalGenerator::new(&model, tokenizer)?;
+        let engine = match panel {
+            Some(panel) => engine.with_panel(panel)?,
+            None => engine,
+        };
+        Ok(CellWriter::new(engine, self.options(seed))?)
     }
 
     /// Returns the panel if the tokenizer can be held to it. A consensus cannot do without, a panel that was asked for is not given up,

@@ -51,6 +51,12 @@ pub enum GenerateError {
         /// Its range.
         expected: &'static str,
     },
+    /// An engine has not kept the contract of [`Generator`](super::Generator).
+    #[error("the engine did not answer the request of cell {cell_name}")]
+    Unanswered {
+        /// The target.
+        cell_name: String,
+    },
     /// The tokenizer belongs to another model.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
