@@ -57,11 +57,13 @@
 //! | `io` | `io` | AnnData `.h5ad` files and Parquet or CSV tables |
 //! | `perturb` | `perturb` | scenarios: pairs of prompts that differ in one thing |
 //! | `model` | `model` | the Qwen3 decoder: training and generation (compiles Burn) |
+//! | `remote` | `model` | cells written by an OpenAI-compatible server, such as vLLM or SGLang, over HTTP |
+//! | `remote-tls` | `model` | the same over HTTPS; the only feature that needs a C compiler |
 //! | `serde` | | serializes the values of `sentence` |
-//! | `full` | all | everything above |
+//! | `full` | all | everything above but `remote-tls` |
 //!
-//! All of them need only cargo: no system library, no GPU, no Python, no network. A feature adds items or speed; it never
-//! changes a result.
+//! All of `full` needs only cargo: no system library, no GPU, no Python, and no network until a server is asked. A feature
+//! adds items or speed; it never changes a result.
 //!
 //! The [`prelude`] has what most programs begin with.
 

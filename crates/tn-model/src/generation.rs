@@ -1,7 +1,7 @@
 //! Writing cells: sampling one after the other, or the expected ranking over many trajectories.
 //!
 //! [`CellWriter`] turns tasks into requests and what comes back into cells. A [`Generator`] continues text: [`LocalGenerator`] with a
-//! decoder in this process.
+//! decoder in this process, and with the feature `remote` `RemoteGenerator` through a server.
 
 mod cell_writer;
 mod decoding;
@@ -10,6 +10,8 @@ mod expected_ranking;
 mod generator;
 mod local;
 mod panel;
+#[cfg(feature = "remote")]
+mod remote;
 mod sampling;
 mod trajectory;
 
@@ -19,4 +21,6 @@ pub use expected_ranking::ExpectedRanking;
 pub use generator::{Continuation, Deliver, Generator, Request};
 pub use local::LocalGenerator;
 pub use panel::PanelTokens;
+#[cfg(feature = "remote")]
+pub use remote::{AttemptError, RemoteError, RemoteGenerator, RemoteOptions, SampleRequests};
 pub use sampling::Sampling;

@@ -41,6 +41,7 @@
 //! | a decoder | a LoRA adapter on it | [`Qwen3::with_new_adapters`] |
 //! | token sequences | a trained decoder | [`training::Trainer`] |
 //! | a trained decoder and tasks | cells | [`generation::CellWriter`] with a [`generation::LocalGenerator`] |
+//! | a server, such as vLLM, and tasks | cells | [`generation::CellWriter`] with a `generation::RemoteGenerator` |
 //! | a trained decoder | a folder for transformers, vLLM or PEFT | [`Qwen3::save`], [`Qwen3::save_adapter`] |
 //!
 //! # Layers
@@ -48,6 +49,13 @@
 //! [`kernels`] holds the operations, each with a fast CPU body and a reference in plain tensor operations; [`qwen3`] composes them into
 //! blocks with an explicit reverse pass; [`training`] and [`generation`] use the decoder. Weights are 32-bit; everything runs on Burn's
 //! Flex backend, and any other Burn device takes the reference path.
+//!
+//! # Features
+//!
+//! | Feature | For |
+//! |---|---|
+//! | `remote` | `generation::RemoteGenerator`: cells written by an OpenAI-compatible server over HTTP |
+//! | `remote-tls` | the same over HTTPS; its cryptography needs a C compiler |
 //!
 //! # Reproducibility
 //!

@@ -230,6 +230,16 @@ impl CellPredictor for CellWriter<LocalGenerator> {
     }
 }
 
+#[cfg(feature = "remote")]
+impl CellPredictor for CellWriter<super::RemoteGenerator> {
+    type Error = GenerateError;
+
+    /// Writes the first sample. What cannot be read of it is left out.
+    fn predict(&mut self, task: &TaskRecord) -> Result<CellSentence, GenerateError> {
+        first_cell(&self.samples(task)?.swap_remove(0))
+    }
+}
+
 /// Returns the cell of a record as far as it can be read.
 fn first_cell(record: &GeneratedRecord) -> Result<CellSentence, GenerateError> {
     let task = &record.task;

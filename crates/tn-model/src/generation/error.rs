@@ -57,6 +57,15 @@ pub enum GenerateError {
         /// The target.
         cell_name: String,
     },
+    /// A server did not write the cell.
+    #[cfg(feature = "remote")]
+    #[error("cell {cell_name} was not written")]
+    Remote {
+        /// The target.
+        cell_name: String,
+        /// What went wrong, and at which server.
+        source: super::RemoteError,
+    },
     /// The tokenizer belongs to another model.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
