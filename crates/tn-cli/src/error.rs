@@ -10,7 +10,7 @@ use thiserror::Error;
 use tissuenarrator::eval::ScoreError;
 use tissuenarrator::eval::baseline::BaselineError;
 use tissuenarrator::io::{EncodeSectionError, InspectError, ReadError, TableError};
-use tissuenarrator::model::generation::GenerateError;
+use tissuenarrator::model::generation::{GenerateError, RemoteError};
 use tissuenarrator::model::training::TrainError;
 use tissuenarrator::model::{CheckpointError, ChunkError, TokenizerError};
 use tissuenarrator::sentence::VocabularyError;
@@ -68,6 +68,12 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Generate(#[from] GenerateError),
     #[error(transparent)]
+    Servers(#[from] RemoteError),
+    #[error("the servers failed after {done} of {total} tasks; what is done is saved")]
+    ServersFailed { done: u64, total: u64, source: RemoteError },
+    #[error("{option} does not go with --backend openai: {reason}")]
+    NotForServers { option: &'static str, reason: &'static str },
+    #[error(transparent)]
     Baseline(#[from] BaselineError),
     #[error("{} cannot be scored", path.display())]
     Score { path: PathBuf, source: ScoreError },
@@ -77,7 +83,7 @@ pub(crate) enum CliError {
     #[error("the gene panel {} has no genes", path.display())]
     EmptyPanel { path: PathBuf },
     #[error("the tokenizer in {} cannot write the genes of {} as one token each", folder.display(), panel.display())]
-    PanelMismatch { folder: PathBuf, panel: PathBuf, source: GenerateError },
+    PanelMismatch { folder: PathBuf, panel: PathBuf, source: Box<GenerateError> },
 
     /// A table lacks a column or has one of the wrong type: probably another kind of table.
     #[error("{source}")]
@@ -154,10 +160,19 @@ impl CliError {
             Self::SimulationConfig(_)
             | Self::Bins(_)
             | Self::MissingOption { .. }
+            | Self::NotForServers { .. }
             | Self::UnfinishedRun { .. }
             | Self::OutputIsInput { .. }
             | Self::NotH5ad { .. } => Usage,
-            Self::Interrupted { .. } | Self::Write { .. } | Self::Print(_) | Self::Json(_) | Self::Signals(_) | Self::Threads(_) => Running,
+            Self::Servers(RemoteError::Failed { .. } | RemoteError::Refused { .. }) => Running,
+            Self::Servers(_) => Usage,
+            Self::Interrupted { .. }
+            | Self::ServersFailed { .. }
+            | Self::Write { .. }
+            | Self::Print(_)
+            | Self::Json(_)
+            | Self::Signals(_)
+            | Self::Threads(_) => Running,
             Self::Simulate(error) => match error {
                 SimulateError::Table(error) => table_kind(error),
                 _ => Running,
@@ -217,7 +232,13 @@ impl CliError {
             }
             Self::UnfinishedRun { path } => format!("go on with --resume, or delete {} to start anew", path.display()),
             Self::OtherRun { path, .. } => format!("delete {} to start anew", path.display()),
-            Self::Interrupted { .. } => "go on with the same command and --resume".to_owned(),
+            Self::Servers(RemoteError::ModelNotNamed { .. } | RemoteError::ModelNotServed { .. }) => {
+                "name one with --model-name".to_owned()
+            }
+            Self::Servers(RemoteError::Unsupported { option: "top_k", .. }) => "draw from all tokens with --top-k 0".to_owned(),
+            Self::Servers(RemoteError::Unsupported { option: "min_p", .. }) => "leave out --min-p".to_owned(),
+            Self::Servers(RemoteError::Unsupported { .. }) => "leave out --model, or start another server".to_owned(),
+            Self::Interrupted { .. } | Self::ServersFailed { .. } => "go on with the same command and --resume".to_owned(),
             Self::TokenizerMismatch { .. } => "give a folder whose tokenizer.json was made with its model".to_owned(),
             Self::PanelMismatch { .. } => "is this tokenizer.json of another model? --free writes without a panel".to_owned(),
             Self::OutputIsInput { .. } => "give another --output".to_owned(),

@@ -173,7 +173,7 @@ impl Drop for Task {
 }
 
 /// Joins the messages of an error and its causes. A cause that only repeats the message before it is left out.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

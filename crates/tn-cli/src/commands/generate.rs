@@ -1,10 +1,10 @@
 //! `tn generate`.
 
+mod chunk;
+mod engine;
 mod shards;
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
@@ -14,6 +14,8 @@ use tissuenarrator::model::SentenceTokenizer;
 use tissuenarrator::model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, PanelTokens, Sampling};
 use tissuenarrator::sentence::{FinishReason, GeneratedRecord, PromptOrder, TaskRecord, Vocabulary};
 
+use self::chunk::{Chunk, Unfinished};
+use self::engine::{BackendOptions, Engine};
 use self::shards::Shards;
 use super::Mode;
 use crate::cell_tables;
@@ -21,12 +23,16 @@ use crate::error::{CliError, TableKind};
 use crate::gene_panel;
 use crate::interrupt::Interrupt;
 use crate::model_folder::{self, LoadedModel};
-use crate::progress::{Console, Task};
+use crate::progress::{Console, chain};
 use crate::ranges;
 use crate::report::Report;
 
 /// Trajectories of the expected ranking, unless said otherwise.
 const TRAJECTORIES: u32 = 16;
+
+/// Tasks between two saves, unless said otherwise: servers are given more at once.
+const SAVE_EVERY: usize = 64;
+const SAVE_EVERY_SERVERS: usize = 1_024;
 
 /// Let a model write the cells of tasks.
 ///
@@ -39,9 +45,10 @@ pub(crate) struct Generate {
     /// Table of generated cells
     #[arg(short, long, value_name = "GENERATED.parquet")]
     output: PathBuf,
-    /// Model (config.json, safetensors, tokenizer.json), such as the run folder of `tn train`
+    /// Model (config.json, safetensors, tokenizer.json), such as the run folder of `tn train`; servers have their own, and are only sent
+    /// the tokens of this one's tokenizer
     #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    model: Option<PathBuf>,
     /// LoRA adapter of the model
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
@@ -87,12 +94,14 @@ pub(crate) struct Generate {
     /// Write freely: any token at any time, genes of the panel or not, twice or not
     #[arg(long)]
     free: bool,
-    /// Tasks between two saves
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = ranges::count())]
-    save_every: usize,
+    /// Tasks between two saves [default: 64; 1024 with --backend openai]
+    #[arg(long, value_name = "N", value_parser = ranges::count())]
+    save_every: Option<usize>,
     /// Go on with the interrupted run of the same output, if there is one
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    backend: BackendOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -114,34 +123,36 @@ impl Generate {
         cell_tables::check_output(&self.output)?;
         let inputs = std::iter::once(&self.tasks).chain(&self.panel).collect::<Vec<_>>();
         cell_tables::check_is_no_input(&self.output, &inputs)?;
+        self.check_backend()?;
         self.sampling().validate()?;
         let tasks = cell_tables::read::<TaskRecord>(&self.tasks, TableKind::Tasks)?;
         let panel_file = self.panel_file()?;
         let provenance = self.provenance(seed, panel_file.as_deref())?;
-        let mut shards = Shards::of_output(&self.output, &provenance, self.save_every);
+        let mut shards = Shards::of_output(&self.output, &provenance, self.save_every());
         if self.resume && shards.is_finished() {
             tracing::info!("this run is finished already");
             let generated = cell_tables::read::<GeneratedRecord>(&self.output, TableKind::Generated)?;
             return Ok(Summary::of(&generated.rows).report(tasks.rows.len()));
         }
         shards.check(self.resume)?;
-        let writer = self.writer(seed, panel_file.as_deref())?;
+        let engine = self.engine(seed, panel_file.as_deref())?;
         shards.start()?;
 
         let interrupt = Interrupt::watch()?;
         let progress = console.task("generate", "tasks", tasks.rows.len() as u64);
         let mut summary = Summary::default();
-        for (number, chunk) in tasks.rows.chunks(self.save_every).enumerate() {
+        for (number, tasks_of_chunk) in tasks.rows.chunks(self.save_every()).enumerate() {
             let records = match shards.read(number)? {
                 Some(records) => {
-                    progress.skip(chunk.len() as u64);
+                    progress.skip(tasks_of_chunk.len() as u64);
                     records
                 }
                 None => {
-                    let done = (number * self.save_every) as u64;
-                    let interrupted = CliError::Interrupted { done, total: tasks.rows.len() as u64, unit: "tasks" };
-                    let records = self.write_cells(&writer, chunk, &progress, &interrupt).ok_or(interrupted)?;
-                    let records = self.check_failures(records, chunk, number > 0).inspect_err(|_| shards.abandon())?;
+                    let mut chunk = Chunk::new(tasks_of_chunk, shards.read_part(number)?);
+                    progress.skip(chunk.done() as u64);
+                    chunk.write(&engine, &progress, &interrupt);
+                    let cells = chunk.finish().map_err(|unfinished| self.stop(unfinished, number, tasks.rows.len(), &shards))?;
+                    let records = self.check_failures(cells, tasks_of_chunk, number > 0).inspect_err(|_| shards.abandon())?;
                     shards.write(number, &records)?;
                     records
                 }
@@ -152,28 +163,22 @@ impl Generate {
         Ok(summary.report(tasks.rows.len()))
     }
 
-    /// Writes the cells of some tasks, in parallel; nothing if the run is interrupted.
-    fn write_cells(
-        &self,
-        writer: &CellWriter<LocalGenerator>,
-        tasks: &[TaskRecord],
-        progress: &Task,
-        interrupt: &Interrupt,
-    ) -> Option<Vec<Result<Vec<GeneratedRecord>, GenerateError>>> {
-        if interrupt.is_requested() {
-            return None;
+    /// Saves what there is, and returns why the run does not go on.
+    fn stop(&self, unfinished: Unfinished, shard: usize, total: usize, shards: &Shards) -> CliError {
+        let Unfinished { done, rows, failure } = unfinished;
+        if let Err(error) = shards.write_part(shard, &rows) {
+            return error;
         }
-        let written = Mutex::new(tasks.iter().map(|_| None).collect::<Vec<_>>());
-        let deliver = |index: usize, records| {
-            written.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(records);
-            progress.advance(1);
-            if interrupt.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        match self.consensus {
-            true => writer.consensus_each(tasks, |index, cell| deliver(index, cell.map(|consensus| vec![consensus.record]))),
-            false => writer.generate_each(tasks, deliver),
+        let done_before = shard * self.save_every();
+        let (done, total) = ((done_before + done) as u64, total as u64);
+        match failure {
+            None => CliError::Interrupted { done, total, unit: "tasks" },
+            Some(source) if done == 0 => {
+                shards.abandon();
+                CliError::Servers(source)
+            }
+            Some(source) => CliError::ServersFailed { done, total, source },
         }
-        written.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().collect()
     }
 
     /// Turns failed tasks into rows without a cell. If all of the first tasks fail, so will the others.
@@ -200,6 +205,7 @@ impl Generate {
                 Err(CliError::EveryTaskFailed { tasks: failures, source: Box::new(error.into()) })
             }
             Some(error) => {
+                let error = chain(&error);
                 tracing::warn!("{failures} of {} tasks could not be run and will score 0; the first one: {error}", tasks.len());
                 Ok(records)
             }
@@ -207,8 +213,33 @@ impl Generate {
         }
     }
 
-    fn writer(&self, seed: u64, panel_file: Option<&Path>) -> Result<CellWriter<LocalGenerator>, CliError> {
-        let LoadedModel { model, tokenizer } = model_folder::load(&self.model, self.adapter.as_deref())?;
+    /// Refuses what servers cannot do.
+    fn check_backend(&self) -> Result<(), CliError> {
+        let missing = |what: &str, option| Err(CliError::MissingOption { what: what.to_owned(), option });
+        match (self.backend.is_server(), self.backend.urls(), self.backend.model_name()) {
+            (true, [], _) => return missing("--backend openai", "--url URL"),
+            (false, [_, ..], _) => return missing("--url", "--backend openai"),
+            (false, _, Some(_)) => return missing("--model-name", "--backend openai"),
+            (false, ..) if self.model.is_none() => return missing("--backend local", "--model DIR"),
+            (false, ..) => return Ok(()),
+            (true, ..) => {}
+        }
+        let refused = [
+            (self.consensus, "--consensus", "it adds up the probabilities of all genes at every step, and servers return only the text"),
+            (self.panel.is_some(), "--panel", "what a server writes cannot be restricted from here"),
+            (self.adapter.is_some(), "--adapter", "start the servers with the adapter, and name it with --model-name"),
+        ];
+        match refused.into_iter().find(|(is_given, ..)| *is_given) {
+            Some((_, option, reason)) => Err(CliError::NotForServers { option, reason }),
+            None => Ok(()),
+        }
+    }
+
+    fn engine(&self, seed: u64, panel_file: Option<&Path>) -> Result<Engine, CliError> {
+        let Some(model) = self.local_model() else {
+            return Engine::servers(self.backend.connect(self.model.as_deref())?, self.options(seed));
+        };
+        let LoadedModel { model, tokenizer } = model_folder::load(model, self.adapter.as_deref())?;
         let panel = match panel_file {
             None => None,
             Some(path) => self.usable_panel(path, &tokenizer)?,
@@ -218,17 +249,30 @@ impl Generate {
             Some(panel) => engine.with_panel(panel)?,
             None => engine,
         };
-        Ok(CellWriter::new(engine, self.options(seed))?)
+        let writer = CellWriter::new(engine, self.options(seed))?;
+        Ok(if self.consensus { Engine::Consensus(writer) } else { Engine::Samples(writer) })
+    }
+
+    /// Returns the folder of the model that runs here, if one does.
+    fn local_model(&self) -> Option<&Path> {
+        self.model.as_deref().filter(|_| !self.backend.is_server())
+    }
+
+    fn save_every(&self) -> usize {
+        self.save_every.unwrap_or(if self.backend.is_server() { SAVE_EVERY_SERVERS } else { SAVE_EVERY })
     }
 
     /// Returns the panel if the tokenizer can be held to it. A consensus cannot do without, a panel that was asked for is not given up,
     /// and one in the folder of the model says that its tokenizer knows each gene.
     fn usable_panel(&self, path: &Path, tokenizer: &SentenceTokenizer) -> Result<Option<Vocabulary>, CliError> {
         let panel = gene_panel::read(path)?;
-        let has_to_match = self.panel.is_some() || self.model.join(gene_panel::FILE_NAME).exists();
+        let model = self.local_model().unwrap_or(Path::new(""));
+        let has_to_match = self.panel.is_some() || model.join(gene_panel::FILE_NAME).exists();
         match PanelTokens::new(tokenizer, &panel) {
             Ok(_) => Ok(Some(panel)),
-            Err(source) if has_to_match => Err(CliError::PanelMismatch { folder: self.model.clone(), panel: path.to_owned(), source }),
+            Err(source) if has_to_match => {
+                Err(CliError::PanelMismatch { folder: model.to_owned(), panel: path.to_owned(), source: Box::new(source) })
+            }
             Err(error) if self.consensus => Err(error.into()),
             Err(error) => {
                 tracing::warn!("genes are written freely: {error}");
@@ -238,12 +282,12 @@ impl Generate {
     }
 
     fn panel_file(&self) -> Result<Option<PathBuf>, CliError> {
-        if self.free || self.panel.is_some() {
+        let Some(model) = self.local_model().filter(|_| !self.free && self.panel.is_none()) else {
             return Ok(self.panel.clone());
-        }
-        let folders = self.adapter.iter().chain([&self.model]);
+        };
+        let folders = self.adapter.as_deref().into_iter().chain([model]);
         let looked_in: Vec<PathBuf> = folders.map(|folder| folder.join(gene_panel::FILE_NAME)).collect();
-        model_folder::check(&self.model)?;
+        model_folder::check(model)?;
         match looked_in.iter().find(|path| path.exists()) {
             Some(path) => Ok(Some(path.clone())),
             None if self.consensus => Err(CliError::NoPanel { looked_in }),
@@ -289,12 +333,16 @@ impl Generate {
     }
 
     fn provenance(&self, seed: u64, panel_file: Option<&Path>) -> Result<Provenance, CliError> {
-        let mut files = model_folder::files(&self.model);
+        let mut files = match (&self.model, self.backend.is_server()) {
+            (Some(model), false) => model_folder::files(model),
+            (Some(model), true) => vec![model.join("tokenizer.json")],
+            (None, _) => Vec::new(),
+        };
         files.extend(self.adapter.as_deref().map(model_folder::files).unwrap_or_default());
         files.extend(panel_file.map(Path::to_owned));
         let inputs: Vec<&Path> = std::iter::once(&self.tasks).chain(&files).map(PathBuf::as_path).collect();
         let sampling = self.sampling();
-        Ok(cell_tables::provenance("generate", seed, &inputs)?
+        let provenance = cell_tables::provenance("generate", seed, &inputs)?
             .with_option("mode", format!("{:?}", self.mode.conditioning()))
             .with_option("order", self.prompt_order())
             .with_option("max_cells", self.max_cells)
@@ -305,7 +353,12 @@ impl Generate {
             .with_option("top_p", sampling.top_p)
             .with_option("min_p", sampling.min_p)
             .with_option("max_new_tokens", self.max_new_tokens)
-            .with_option("free", self.free))
+            .with_option("free", self.free);
+        // Not the addresses: a run may go on with other servers.
+        Ok(match self.backend.is_server() {
+            true => provenance.with_option("backend", "openai").with_option("model_name", self.backend.model_name()),
+            false => provenance,
+        })
     }
 }
 

@@ -5,4 +5,7 @@ mod chain;
 mod folder;
 mod repeatability;
 mod resume;
+#[path = "../../../tn-model/tests/remote/server.rs"]
+mod server;
+mod servers;
 mod usage;

@@ -82,6 +82,25 @@ impl<'p> Shards<'p> {
         Ok(writer.finish()?)
     }
 
+    /// Returns the rows that are there of a shard that is not finished.
+    pub(super) fn read_part(&self, number: usize) -> Result<Vec<GeneratedRecord>, CliError> {
+        let path = self.part(number);
+        if !path.exists() {
+            return Ok(Vec::new());
+        }
+        Ok(TableReader::open(path)?.read_all()?)
+    }
+
+    /// Saves the rows of a shard that is not finished, if there are any.
+    pub(super) fn write_part(&self, number: usize, records: &[GeneratedRecord]) -> Result<(), CliError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let mut writer = TableWriter::create(self.part(number))?;
+        writer.write_all(records)?;
+        Ok(writer.finish()?)
+    }
+
     /// Puts the shards together and removes them.
     pub(super) fn finish(&self, tasks: usize, source: &BTreeMap<String, String>) -> Result<(), CliError> {
         let mut writer = cell_tables::create::<GeneratedRecord>(&self.output, self.provenance, source)?;
@@ -101,6 +120,10 @@ impl<'p> Shards<'p> {
 
     fn path(&self, number: usize) -> PathBuf {
         self.folder.join(format!("shard-{number:05}.parquet"))
+    }
+
+    fn part(&self, number: usize) -> PathBuf {
+        self.folder.join(format!("shard-{number:05}.part.parquet"))
     }
 
     /// Everything that has to be the same for a run to go on: inputs, options, seed, version, and the cut into shards.
