@@ -65,6 +65,11 @@ pub struct Encoding {
     pub offsets: Vec<Range<usize>>,
 }
 
+/// Rows of an embedding without a token are padding when they are fewer.
+const PADDING: usize = 1_024;
+/// Ids are below it, as in [`Qwen3Config`]: there is a text in memory for every id up to the highest.
+const ID_LIMIT: u32 = 1 << 24;
+
 impl SentenceTokenizer {
     /// Name of the file inside a checkpoint folder.
     pub const FILE_NAME: &'static str = "tokenizer.json";
@@ -84,7 +89,7 @@ impl SentenceTokenizer {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or parsed, is not a byte-level BPE with a token for every byte, has no
+    /// When the file cannot be read or parsed, has an id beyond any embedding, is not a byte-level BPE with a token for every byte, has no
     /// [`SentenceTokenizer::END_OF_TEXT`], or cannot give back a cell sentence that it encoded.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let path = path.as_ref();
@@ -101,7 +106,7 @@ impl SentenceTokenizer {
         let mut tokenizer = Tokenizer::from_str(json).map_err(|source| TokenizerError::Malformed { source })?;
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|source| TokenizerError::Malformed { source })?;
-        let texts = token_texts(&tokenizer);
+        let texts = token_texts(&tokenizer)?;
         let byte_ids = byte_ids(&tokenizer)?;
         let end_of_text =
             tokenizer.token_to_id(Self::END_OF_TEXT).ok_or(TokenizerError::MissingToken { token: Self::END_OF_TEXT.to_owned() })?;
@@ -205,16 +210,25 @@ impl SentenceTokenizer {
         self.texts.len()
     }
 
-    /// Checks that a model has a row for every token. It may have more: embeddings are often padded.
+    /// Checks that a model has a row for every token, and that the tokens that end its texts are tokens. The model may have up to 1,023
+    /// rows more than there are tokens: embeddings are often padded (151,669 tokens and 151,936 rows for Qwen3).
     ///
     /// # Errors
     ///
-    /// When the model's vocabulary is smaller than the tokenizer's.
+    /// When the model's vocabulary is smaller than the tokenizer's, or larger than padding explains, or a token that ends a text has no
+    /// text here.
     pub fn check_against(&self, config: &Qwen3Config) -> Result<(), TokenizerError> {
-        if self.vocab_size() > config.vocab_size {
-            return Err(TokenizerError::LargerThanModel { tokenizer: self.vocab_size(), model: config.vocab_size });
+        let (tokenizer, model) = (self.vocab_size(), config.vocab_size);
+        if tokenizer > model {
+            return Err(TokenizerError::LargerThanModel { tokenizer, model });
         }
-        Ok(())
+        if model - tokenizer >= PADDING {
+            return Err(TokenizerError::SmallerThanModel { tokenizer, model });
+        }
+        match config.eos_token_ids.iter().find(|&&id| self.token_text(id).is_empty()) {
+            Some(&id) => Err(TokenizerError::NoEndToken { id, tokenizer, model }),
+            None => Ok(()),
+        }
     }
 
     fn encode_bytes(&self, text: &str) -> Encoding {
@@ -236,9 +250,12 @@ impl SentenceTokenizer {
     }
 }
 
-fn token_texts(tokenizer: &Tokenizer) -> Vec<Box<[u8]>> {
+fn token_texts(tokenizer: &Tokenizer) -> Result<Vec<Box<[u8]>>, TokenizerError> {
     let vocabulary = tokenizer.get_vocab(true);
     let added = tokenizer.get_added_tokens_decoder();
+    if let Some((token, &id)) = vocabulary.iter().max_by_key(|(_, id)| **id).filter(|(_, id)| **id >= ID_LIMIT) {
+        return Err(TokenizerError::IdTooLarge { token: token.clone(), id, limit: ID_LIMIT });
+    }
     let rows = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
     let mut texts = vec![Box::default(); rows];
     for (token, id) in vocabulary {
@@ -247,7 +264,7 @@ fn token_texts(tokenizer: &Tokenizer) -> Vec<Box<[u8]>> {
             None => byte_level::decode(&token),
         };
     }
-    texts
+    Ok(texts)
 }
 
 fn byte_ids(tokenizer: &Tokenizer) -> Result<[u32; 256], TokenizerError> {

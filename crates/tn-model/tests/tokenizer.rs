@@ -142,6 +142,30 @@ fn a_tokenizer_larger_than_the_model_is_refused() {
     assert_eq!(error.to_string(), format!("the tokenizer has {size} tokens, the model only {}", size - 1));
 }
 
+#[test]
+fn a_tokenizer_of_another_model_is_refused_with_both_named() {
+    let tokenizer = trained();
+    let size = tokenizer.vocab_size();
+    let error = tokenizer.check_against(&Qwen3Config::tiny(size + 1_024)).unwrap_err();
+    assert_eq!(error.to_string(), format!("the tokenizer has {size} tokens, the model {}, which is more than padding", size + 1_024));
+    tokenizer.check_against(&Qwen3Config::tiny(size + 1_023)).unwrap();
+
+    let ends_in_padding = Qwen3Config { eos_token_ids: vec![0, size as u32], ..Qwen3Config::tiny(size + 8) };
+    let error = tokenizer.check_against(&ends_in_padding).unwrap_err();
+    let expected = format!("the model of {} tokens ends a text with token {size}, the tokenizer of {size} has none of that id", size + 8);
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn an_id_beyond_any_embedding_is_refused() {
+    let with_id = |id: u32| edited(|json| json["model"]["vocab"]["far"] = id.into());
+    for id in [1 << 24, 4_000_000_000, u32::MAX] {
+        let error = with_id(id).unwrap_err();
+        assert_eq!(error.to_string(), format!("the token \"far\" has the id {id}, expected one below 16777216"));
+    }
+    assert_eq!(with_id(5_000).unwrap().vocab_size(), 5_001);
+}
+
 fn edited(change: impl Fn(&mut serde_json::Value)) -> Result<SentenceTokenizer, TokenizerError> {
     let mut json: serde_json::Value = serde_json::from_str(&trained().to_json()).unwrap();
     change(&mut json);

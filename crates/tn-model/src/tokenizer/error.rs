@@ -59,6 +59,34 @@ pub enum TokenizerError {
         /// Rows of the model's embedding.
         model: usize,
     },
+    /// The model has more rows without a token than padding explains: its tokenizer is another one.
+    #[error("the tokenizer has {tokenizer} tokens, the model {model}, which is more than padding")]
+    SmallerThanModel {
+        /// Tokens of the tokenizer.
+        tokenizer: usize,
+        /// Rows of the model's embedding.
+        model: usize,
+    },
+    /// The model ends texts with a token that the tokenizer does not have.
+    #[error("the model of {model} tokens ends a text with token {id}, the tokenizer of {tokenizer} has none of that id")]
+    NoEndToken {
+        /// The token.
+        id: u32,
+        /// Tokens of the tokenizer.
+        tokenizer: usize,
+        /// Rows of the model's embedding.
+        model: usize,
+    },
+    /// An id lies beyond any embedding.
+    #[error("the token {token:?} has the id {id}, expected one below {limit}")]
+    IdTooLarge {
+        /// The token, as written in the file.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// The limit.
+        limit: u32,
+    },
     /// The requested vocabulary cannot hold bytes, tags, axes, digits and the panel.
     #[error("a vocabulary of {requested} is too small, this panel needs {needed}")]
     VocabularyTooSmall {
