@@ -5,13 +5,15 @@
 //! vLLM and this crate read the same files.
 
 mod config;
+mod merge;
 
 pub use config::AdapterConfig;
+pub use merge::{merge_adapter, unmerge_adapter};
 
 use std::borrow::Borrow;
 use std::path::Path;
 
-use crate::checkpoint::{CheckpointError, StagedFolder, TensorFile, TensorFileWriter, WeightType};
+use crate::checkpoint::{CheckpointError, Outdated, StagedFolder, TensorFile, TensorFileWriter, WeightType};
 use crate::{ParameterShape, Projection, Qwen3Config};
 
 const WEIGHTS: &str = "adapter_model.safetensors";
@@ -38,42 +40,94 @@ pub struct Adapter {
     pub factors: Vec<AdapterFactors>,
 }
 
+/// A PEFT adapter folder, opened and checked. Its matrices are read one by one.
+#[derive(Debug)]
+pub struct AdapterReader {
+    config: AdapterConfig,
+    base: Qwen3Config,
+    file: TensorFile,
+}
+
+impl AdapterReader {
+    /// Opens an adapter folder for a base model of the given shape.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or malformed, the adapter uses something that is not implemented (DoRA, rank-stabilized
+    /// scaling, ranks by layer, trained biases or whole modules), its tensors are not those that its configuration asks for, or they
+    /// fit another base model ([`CheckpointError::OtherBase`]). The error names the file and the key.
+    pub fn open(folder: impl AsRef<Path>, base: &Qwen3Config) -> Result<Self, CheckpointError> {
+        let folder = folder.as_ref();
+        let config = AdapterConfig::load(folder)?;
+        let file = TensorFile::open(&folder.join(WEIGHTS))?;
+        let reader = Self { config, base: base.clone(), file };
+        reader.check_tensors().map_err(|source| reader.as_other_base(source, folder))?;
+        Ok(reader)
+    }
+
+    /// Returns rank, scale and adapted projections.
+    pub fn config(&self) -> &AdapterConfig {
+        &self.config
+    }
+
+    /// Returns the shape of the base model that the adapter was opened for.
+    pub fn base(&self) -> &Qwen3Config {
+        &self.base
+    }
+
+    /// Reads the two matrices of a projection; `None` when it has no adapter.
+    pub fn factors(&self, layer: usize, projection: Projection) -> Option<AdapterFactors> {
+        let read = |factor| self.file.entry(&key(layer, projection, factor)).map(|entry| self.file.values(entry));
+        Some(AdapterFactors { layer, projection, a: read("lora_A")?, b: read("lora_B")? })
+    }
+
+    fn check_tensors(&self) -> Result<(), CheckpointError> {
+        let (file, shapes) = (&self.file, shapes(&self.config, &self.base));
+        for ParameterShape { name, shape } in &shapes {
+            let (path, name) = (file.path().to_owned(), name.clone());
+            match file.entry(&name) {
+                None => return Err(CheckpointError::MissingTensor { path, name }),
+                Some(entry) if entry.shape != *shape => {
+                    let (found, expected) = (entry.shape.clone(), shape.clone());
+                    return Err(CheckpointError::Shape { path, name, found, expected });
+                }
+                Some(_) => {}
+            }
+        }
+        match file.entries().iter().find(|entry| shapes.iter().all(|shape| shape.name != entry.name)) {
+            Some(extra) => Err(CheckpointError::UnexpectedTensor { path: file.path().to_owned(), name: extra.name.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Says that the base is another one where that is why a tensor does not fit: by its width, or by the number of layers.
+    fn as_other_base(&self, source: CheckpointError, folder: &Path) -> CheckpointError {
+        let layers = self.file.entries().iter().filter_map(|entry| layer_of(&entry.name)).max().map_or(0, |last| last + 1);
+        let rank = self.config.rank;
+        let is_other_base = match &source {
+            // The side of the rank is the adapter's own.
+            CheckpointError::Shape { found, .. } => found.len() == 2 && found.contains(&rank),
+            _ => layers != self.base.num_hidden_layers,
+        };
+        if !is_other_base {
+            return source;
+        }
+        let name = self.config.base_model.as_deref().map_or("a base without a name".to_owned(), |name| format!("{name:?}"));
+        let made_for = format!("{name} of {layers} layers");
+        let base = format!("{} layers, width {}", self.base.num_hidden_layers, self.base.hidden_size);
+        CheckpointError::OtherBase { adapter: folder.to_owned(), made_for, base, source: Box::new(source) }
+    }
+}
+
 /// Reads a PEFT adapter folder for a base model of the given shape.
 ///
 /// # Errors
 ///
-/// When a file is missing or malformed, the adapter uses something that is not implemented (DoRA, rank-stabilized
-/// scaling, ranks by layer, trained biases or whole modules), or its tensors are not those that its configuration and the base
-/// model ask for. The error names the file and the key.
+/// As [`AdapterReader::open`].
 pub fn read_adapter(folder: impl AsRef<Path>, base: &Qwen3Config) -> Result<Adapter, CheckpointError> {
-    let folder = folder.as_ref();
-    let config = AdapterConfig::load(folder)?;
-    let file = TensorFile::open(&folder.join(WEIGHTS))?;
-    let shapes = shapes(&config, base);
-    for ParameterShape { name, shape } in &shapes {
-        let (path, name) = (file.path().to_owned(), name.clone());
-        match file.entry(&name) {
-            None => return Err(CheckpointError::MissingTensor { path, name }),
-            Some(entry) if entry.shape != *shape => {
-                let (found, expected) = (entry.shape.clone(), shape.clone());
-                return Err(CheckpointError::Shape { path, name, found, expected });
-            }
-            Some(_) => {}
-        }
-    }
-    if let Some(extra) = file.entries().iter().find(|entry| shapes.iter().all(|shape| shape.name != entry.name)) {
-        return Err(CheckpointError::UnexpectedTensor { path: file.path().to_owned(), name: extra.name.clone() });
-    }
-    let read = |key: &str| file.entry(key).map(|entry| file.values(entry)).unwrap_or_default();
-    let factors = adapted(&config, base)
-        .map(|(layer, projection)| AdapterFactors {
-            layer,
-            projection,
-            a: read(&key(layer, projection, "lora_A")),
-            b: read(&key(layer, projection, "lora_B")),
-        })
-        .collect();
-    Ok(Adapter { config, factors })
+    let reader = AdapterReader::open(folder, base)?;
+    let factors = adapted(&reader.config, base).filter_map(|(layer, projection)| reader.factors(layer, projection)).collect();
+    Ok(Adapter { config: reader.config, factors })
 }
 
 /// Writes a PEFT adapter folder, in 32-bit values. It appears complete or not at all, as a checkpoint does.
@@ -97,7 +151,12 @@ pub fn write_adapter<V: Borrow<[f32]>>(
     }
     weights.finish()?;
     staged.write(AdapterConfig::FILE_NAME, config.to_json().as_bytes())?;
-    staged.publish(&[AdapterConfig::FILE_NAME, WEIGHTS])
+    staged.publish(&[AdapterConfig::FILE_NAME.to_owned(), WEIGHTS.to_owned()], &Outdated::default())
+}
+
+/// Returns the layer of a key of this module.
+fn layer_of(key: &str) -> Option<usize> {
+    key.strip_prefix("base_model.model.model.layers.")?.split('.').next()?.parse().ok()
 }
 
 fn key(layer: usize, projection: Projection, factor: &str) -> String {

@@ -42,6 +42,7 @@
 //! | token sequences | a trained decoder | [`training::Trainer`] |
 //! | a trained decoder and tasks | cells | [`generation::CellWriter`] with a [`generation::LocalGenerator`] |
 //! | a server, such as vLLM, and tasks | cells | [`generation::CellWriter`] with a `generation::RemoteGenerator` |
+//! | a checkpoint and an adapter, larger than memory | one merged checkpoint | [`merge_adapter`], [`CheckpointWriter`] |
 //! | a trained decoder | a folder for transformers, vLLM or PEFT | [`Qwen3::save`], [`Qwen3::save_adapter`] |
 //!
 //! # Layers
@@ -81,7 +82,9 @@ mod tokenizer;
 /// Where tensors live. `Device::flex()` is the processor.
 pub use burn::tensor::Device;
 
-pub use adapter_files::{Adapter, AdapterConfig, AdapterFactors, read_adapter, write_adapter};
+pub use adapter_files::{
+    Adapter, AdapterConfig, AdapterFactors, AdapterReader, merge_adapter, read_adapter, unmerge_adapter, write_adapter,
+};
 pub use checkpoint::{CheckpointError, CheckpointReader, CheckpointWriter, HeaderError, WeightType};
 pub use config::{ConfigError, ParameterShape, Projection, Qwen3Config};
 pub use dataset::{

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use tn_model::{
-    Adapter, AdapterConfig, AdapterFactors, CheckpointError, CheckpointReader, CheckpointWriter, ParameterShape, Projection, Qwen3Config,
-    SentenceTokenizer, TokenizerOptions, WeightType, read_adapter, write_adapter,
+    Adapter, AdapterConfig, AdapterFactors, AdapterReader, CheckpointError, CheckpointReader, CheckpointWriter, Device, ParameterShape,
+    Projection, Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions, WeightType, merge_adapter, read_adapter, unmerge_adapter,
+    write_adapter,
 };
 use tn_sentence::Vocabulary;
 
@@ -114,6 +115,25 @@ fn a_damaged_folder_is_refused_by_name() {
 }
 
 #[test]
+fn a_header_is_checked_before_any_tensor_is_read() {
+    let with_weights = |bytes: &[u8]| {
+        let folder = copy("tied");
+        fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
+        open_error(folder.path())
+    };
+    assert_eq!(with_weights(&[]), "unusable header in model.safetensors: the header needs 8 bytes, the file has 0");
+    assert!(with_weights(&[0; 8]).starts_with("unusable header in model.safetensors: not a safetensors header: EOF"));
+    let twice = r#"{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#;
+    let file = [&(twice.len() as u64).to_le_bytes()[..], twice.as_bytes()].concat();
+    assert_eq!(with_weights(&file), "unusable header in model.safetensors: the key a occurs twice");
+
+    let folder = copy("tied");
+    fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    fs::create_dir(folder.path().join("model.safetensors")).unwrap();
+    assert!(open_error(folder.path()).starts_with("cannot read model.safetensors: "));
+}
+
+#[test]
 fn tensors_that_are_not_those_of_the_configuration_are_refused_by_name() {
     let folder = copy("tied");
     edit_config(folder.path(), "num_hidden_layers", 4.into());
@@ -168,6 +188,19 @@ fn a_shard_index_that_does_not_fit_is_refused_by_name() {
     );
     assert!(edit(&|index| *index = serde_json::json!([])).starts_with("model.safetensors.index.json is malformed"));
 
+    assert_eq!(
+        edit(&|index| drop(index["weight_map"].as_object_mut().unwrap().remove(Qwen3Config::EMBEDDING))),
+        "model-00001-of-00002.safetensors holds model.embed_tokens.weight, which the shard index does not list"
+    );
+    assert_eq!(edit(&|index| index["weight_map"] = serde_json::json!({})), ". has no tensor model.embed_tokens.weight");
+    assert!(edit(&|index| index["weight_map"][Qwen3Config::HEAD] = 2.into()).starts_with("model.safetensors.index.json is malformed"));
+
+    let folder = copy("untied");
+    let path = folder.path().join("model.safetensors.index.json");
+    let twice = format!(r#"{{"weight_map": {{"lm_head.weight": "{SECOND}", "lm_head.weight": "model-00001-of-00002.safetensors"}}}}"#);
+    fs::write(path, twice).unwrap();
+    assert_eq!(open_error(folder.path()), "model.safetensors.index.json lists lm_head.weight twice");
+
     let folder = copy("untied");
     fs::remove_file(folder.path().join(SECOND)).unwrap();
     assert!(open_error(folder.path()).starts_with(&format!("cannot read {SECOND}: ")));
@@ -200,7 +233,7 @@ fn a_checkpoint_is_written_as_it_was_read() {
         for writer in [
             CheckpointWriter::new(parent.path().join("f32")),
             // The fixtures hold nothing that bf16 cannot.
-            CheckpointWriter::new(parent.path().join("bf16")).with_bf16_weights(),
+            CheckpointWriter::new(parent.path().join("bf16")).with_weight_type(WeightType::Bf16),
         ] {
             tensors.reverse();
             writer.write(reader.config(), tensors.clone()).unwrap();
@@ -297,22 +330,51 @@ fn an_adapter_is_written_as_it_was_read() {
 }
 
 #[test]
-fn an_adapter_that_does_not_fit_the_base_model_is_refused_by_name() {
+fn an_adapter_of_another_base_is_refused_with_both_named() {
     let error = |change: &dyn Fn(&mut Qwen3Config)| {
         let mut base = base();
         change(&mut base);
-        chain(&read_adapter(fixture("tied-lora"), &base).unwrap_err(), &fixture("tied-lora"))
+        let error = read_adapter(fixture("tied-lora"), &base).unwrap_err();
+        assert!(matches!(error, CheckpointError::OtherBase { .. }));
+        chain(&error, &fixture("tied-lora"))
     };
     assert_eq!(
         error(&|base| base.hidden_size = 32),
-        "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight in adapter_model.safetensors has shape [4, 64], \
-         expected [4, 32]"
+        "the adapter in . was made for \"tied\" of 3 layers, which is not this base of 3 layers, width 32: \
+         base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight in adapter_model.safetensors has shape [4, 64], expected [4, 32]"
     );
     assert_eq!(
         error(&|base| base.num_hidden_layers = 4),
-        "adapter_model.safetensors has no tensor base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight"
+        "the adapter in . was made for \"tied\" of 3 layers, which is not this base of 4 layers, width 64: \
+         adapter_model.safetensors has no tensor base_model.model.model.layers.3.self_attn.q_proj.lora_A.weight"
     );
     assert!(error(&|base| base.num_hidden_layers = 2).contains("holds base_model.model.model.layers.2."));
+}
+
+#[test]
+fn a_damaged_adapter_is_refused_by_name() {
+    let error = |damage: &dyn Fn(&Path)| {
+        let folder = copy("tied-lora");
+        damage(folder.path());
+        let error = read_adapter(folder.path(), &base()).unwrap_err();
+        assert!(!matches!(error, CheckpointError::OtherBase { .. }));
+        chain(&error, folder.path())
+    };
+    let weights = "adapter_model.safetensors";
+    let key = "base_model.model.model.layers.1.mlp.down_proj.lora_A.weight";
+    let renamed = key.replace("lora_A", "lora_C");
+    assert_eq!(error(&|folder| edit_header(&folder.join(weights), key, &renamed)), format!("{weights} has no tensor {key}"));
+    let rank = |folder: &Path| {
+        let path = folder.join("adapter_config.json");
+        fs::write(&path, fs::read_to_string(&path).unwrap().replace("\"r\": 4", "\"r\": 5")).unwrap();
+    };
+    assert_eq!(
+        error(&rank),
+        format!("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight in {weights} has shape [4, 64], expected [5, 64]")
+    );
+    assert!(error(&|folder| fs::remove_file(folder.join(weights)).unwrap()).starts_with(&format!("cannot read {weights}")));
+    assert!(error(&|folder| fs::write(folder.join(weights), "").unwrap()).starts_with(&format!("unusable header in {weights}")));
+    assert!(error(&|folder| fs::write(folder.join("adapter_config.json"), "{").unwrap()).starts_with("adapter_config.json is malformed"));
 }
 
 #[test]
@@ -324,4 +386,135 @@ fn an_adapter_with_missing_factors_is_not_written() {
     let error = write_adapter(&folder, &adapter.config, &base(), factors).unwrap_err();
     assert!(matches!(error, CheckpointError::MissingTensor { .. }));
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+}
+
+/// The files of a folder that hold weights.
+fn weight_files(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with("model")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn shards_hold_what_one_file_holds() {
+    let (config, mut tensors) = (base(), read_all(&fixture("tied")));
+    let parent = tempfile::tempdir().unwrap();
+    for (weight_type, bytes) in [(WeightType::F32, 300_000), (WeightType::F16, 100_000), (WeightType::Bf16, 1)] {
+        let folder = parent.path().join(weight_type.name());
+        tensors.reverse();
+        let writer = CheckpointWriter::new(&folder).with_weight_type(weight_type).with_max_shard_bytes(bytes);
+        writer.write(&config, tensors.clone()).unwrap();
+        let reader = CheckpointReader::open(&folder).unwrap();
+        assert_eq!((reader.config(), reader.weight_type()), (&config, weight_type));
+        // f16 holds what bf16 does, but for the smallest values: half its smallest step is lost.
+        let lost = largest_difference(&read_all(&folder), &read_all(&fixture("tied")));
+        assert!(lost <= if weight_type == WeightType::F16 { 2f32.powi(-25) } else { 0.0 }, "{weight_type:?} loses {lost}");
+        let files = weight_files(&folder);
+        let shards = files.len() - 1;
+        assert_eq!(files[shards], "model.safetensors.index.json");
+        assert_eq!(files[0], format!("model-00001-of-{shards:05}.safetensors"));
+        let largest = files[..shards].iter().map(|name| fs::metadata(folder.join(name)).unwrap().len()).max().unwrap();
+        let header = 16_000;
+        let embedding = (512 * 64 * weight_type.size()) as u64;
+        assert!(shards > 1 && largest < bytes.max(embedding) + header, "{shards} shards of up to {largest} bytes");
+        let index: serde_json::Value = serde_json::from_slice(&fs::read(folder.join(&files[shards])).unwrap()).unwrap();
+        assert_eq!(index["metadata"]["total_size"], config.parameter_count() * weight_type.size());
+        assert_eq!(index["weight_map"].as_object().unwrap().len(), tensors.len());
+    }
+}
+
+#[test]
+fn weight_files_of_another_number_do_not_stay_behind() {
+    let (config, tensors) = (base(), read_all(&fixture("tied")));
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("model");
+    let write = |bytes: u64, scale: f32| {
+        let scaled = tensors.iter().map(|(shape, values)| (shape.clone(), values.iter().map(|v| v * scale).collect::<Vec<_>>()));
+        CheckpointWriter::new(&folder).with_max_shard_bytes(bytes).write(&config, scaled).unwrap();
+        assert_eq!(read_all(&folder)[0].1[5], tensors[0].1[5] * scale);
+        weight_files(&folder).len()
+    };
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("notes.txt"), "").unwrap();
+    assert_eq!(write(u64::MAX, 1.0), 1);
+    let many = write(100_000, 2.0);
+    assert!(many > 3);
+    assert!(write(300_000, 4.0) < many);
+    assert_eq!(write(100_000, 8.0), many);
+    assert_eq!(write(u64::MAX, 16.0), 1);
+    assert!(folder.join("notes.txt").exists());
+}
+
+#[test]
+fn a_value_that_a_format_cannot_hold_is_refused_by_name() {
+    let mut tensors = read_all(&fixture("tied"));
+    tensors[3].1[7] = -65_520.0;
+    let name = tensors[3].0.name.clone();
+    let parent = tempfile::tempdir().unwrap();
+    let write =
+        |weight_type| CheckpointWriter::new(parent.path().join("model")).with_weight_type(weight_type).write(&base(), tensors.clone());
+    let error = write(WeightType::F16).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("{name} has the value -65520, which float16 cannot hold")), "{error}");
+    assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
+    write(WeightType::Bf16).unwrap();
+}
+
+#[test]
+fn the_files_of_a_tokenizer_are_copied() {
+    let from = tempfile::tempdir().unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json", "merges.txt", "notes.txt"] {
+        fs::write(from.path().join(name), name).unwrap();
+    }
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("model");
+    CheckpointWriter::new(&folder).with_tokenizer_files_of(from.path()).write(&base(), read_all(&fixture("tied"))).unwrap();
+    for name in ["tokenizer.json", "tokenizer_config.json", "merges.txt"] {
+        assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), name);
+    }
+    assert!(!folder.join("notes.txt").exists());
+}
+
+fn largest_difference(a: &[(ParameterShape, Vec<f32>)], b: &[(ParameterShape, Vec<f32>)]) -> f32 {
+    assert!(a.iter().map(|(shape, _)| shape).eq(b.iter().map(|(shape, _)| shape)));
+    let pairs = a.iter().zip(b).flat_map(|((_, a), (_, b))| a.iter().zip(b));
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn merging_by_tensors_equals_merging_in_memory() {
+    let model = Qwen3::load(fixture("tied"), &Device::flex()).unwrap();
+    let adapted = model.with_adapter(fixture("tied-lora")).unwrap();
+    let (base, parent) = (CheckpointReader::open(fixture("tied")).unwrap(), tempfile::tempdir().unwrap());
+    let adapter = AdapterReader::open(fixture("tied-lora"), base.config()).unwrap();
+
+    let merged = parent.path().join("merged");
+    merge_adapter(&base, &adapter, &CheckpointWriter::new(&merged).with_max_shard_bytes(200_000)).unwrap();
+    assert!(read_all(&merged) == adapted.tensors());
+    assert!(largest_difference(&read_all(&merged), &model.tensors()) > 0.1);
+
+    let half = parent.path().join("half");
+    merge_adapter(&base, &adapter, &CheckpointWriter::new(&half).with_weight_type(WeightType::Bf16)).unwrap();
+    let rounded = |value: f32| 2f32.powi(-8) * value.abs();
+    for ((_, exact), (_, half)) in adapted.tensors().iter().zip(&read_all(&half)) {
+        assert!(exact.iter().zip(half).all(|(exact, half)| (exact - half).abs() <= rounded(*exact)), "more than one rounding");
+    }
+}
+
+#[test]
+fn what_was_merged_can_be_taken_out_again() {
+    let model = Qwen3::load(fixture("tied"), &Device::flex()).unwrap();
+    let adapted = model.with_adapter(fixture("tied-lora")).unwrap();
+    assert!(adapted.without_adapters().tensors() == model.tensors(), "the base that was kept is exact");
+    let unmerged = adapted.merged().unmerged(fixture("tied-lora")).unwrap();
+    let difference = largest_difference(&unmerged.tensors(), &model.tensors());
+    assert!(difference < 2e-7, "{difference}");
+
+    let parent = tempfile::tempdir().unwrap();
+    let (merged, back) = (parent.path().join("merged"), parent.path().join("back"));
+    let base = CheckpointReader::open(fixture("tied")).unwrap();
+    let adapter = AdapterReader::open(fixture("tied-lora"), base.config()).unwrap();
+    merge_adapter(&base, &adapter, &CheckpointWriter::new(&merged)).unwrap();
+    unmerge_adapter(&CheckpointReader::open(&merged).unwrap(), &adapter, &CheckpointWriter::new(&back)).unwrap();
+    assert!(read_all(&back) == unmerged.tensors());
 }

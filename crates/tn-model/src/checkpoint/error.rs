@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::WeightType;
 use crate::ConfigError;
 
 /// Why a checkpoint or adapter folder cannot be read or written.
@@ -65,6 +66,22 @@ pub enum CheckpointError {
         /// File that holds it.
         found: Option<String>,
     },
+    /// The shard index has a key twice.
+    #[error("{} lists {name} twice", path.display())]
+    ListedTwice {
+        /// The index.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// A shard holds a tensor that the shard index does not know.
+    #[error("{} holds {name}, which the shard index does not list", path.display())]
+    Unlisted {
+        /// The shard.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
     /// The header of a safetensors file is unusable.
     #[error("unusable header in {}", path.display())]
     Header {
@@ -108,6 +125,30 @@ pub enum CheckpointError {
         found: Vec<usize>,
         /// The shape of the configuration.
         expected: Vec<usize>,
+    },
+    /// A value is beyond the range of the number format that it should be written in.
+    #[error("{name} has the value {value}, which {} cannot hold; it was to be written to {}", weight_type.torch_name(), path.display())]
+    Overflow {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The first such value.
+        value: f32,
+        /// The number format.
+        weight_type: WeightType,
+    },
+    /// The adapter was made for another base model.
+    #[error("the adapter in {} was made for {made_for}, which is not this base of {base}", adapter.display())]
+    OtherBase {
+        /// The adapter's folder.
+        adapter: PathBuf,
+        /// What the adapter says about its base.
+        made_for: String,
+        /// What the base looks like.
+        base: String,
+        /// The first tensor that does not fit.
+        source: Box<CheckpointError>,
     },
     /// The adapter uses a feature that is not implemented.
     #[error("{field} = {found} in {} is not supported", path.display())]

@@ -3,13 +3,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use super::{CheckpointError, TensorFile, WeightType};
+use super::sharding::{SHARD_INDEX, SINGLE_FILE};
+use super::{CheckpointError, TensorFile, WeightType, index};
 use crate::Qwen3Config;
-
-const SINGLE_FILE: &str = "model.safetensors";
-const SHARD_INDEX: &str = "model.safetensors.index.json";
 
 /// A Hugging Face checkpoint folder, opened and checked.
 ///
@@ -83,6 +79,13 @@ impl CheckpointReader {
         Ok((entry.weight_type, file.bytes(entry)))
     }
 
+    /// Returns the number format that holds every value exactly: that of the tensors where they all have the same, else F32.
+    pub fn weight_type(&self) -> WeightType {
+        let mut types = self.files.iter().flat_map(TensorFile::entries).map(|entry| entry.weight_type);
+        let first = types.next().unwrap_or(WeightType::F32);
+        if types.all(|other| other == first) { first } else { WeightType::F32 }
+    }
+
     fn find(&self, name: &str) -> Result<(&TensorFile, &super::header::TensorEntry), CheckpointError> {
         self.index.get(name).and_then(|&i| self.files[i].entry(name).map(|entry| (&self.files[i], entry))).ok_or_else(|| self.missing(name))
     }
@@ -122,13 +125,6 @@ impl CheckpointReader {
     }
 }
 
-/// The shard index: which file holds which tensor.
-#[derive(Deserialize)]
-struct ShardIndex {
-    // Ordered, so that the first error is always the same one.
-    weight_map: std::collections::BTreeMap<String, String>,
-}
-
 fn open_files(folder: &Path) -> Result<(Vec<TensorFile>, HashMap<String, usize>), CheckpointError> {
     let single = folder.join(SINGLE_FILE);
     let index_path = folder.join(SHARD_INDEX);
@@ -144,19 +140,13 @@ fn open_files(folder: &Path) -> Result<(Vec<TensorFile>, HashMap<String, usize>)
 }
 
 fn open_shards(folder: &Path, index_path: &Path) -> Result<(Vec<TensorFile>, HashMap<String, usize>), CheckpointError> {
-    let text = std::fs::read_to_string(index_path).map_err(|source| CheckpointError::read(index_path, source))?;
-    let listed: ShardIndex = serde_json::from_str(&text).map_err(|source| CheckpointError::Json { path: index_path.to_owned(), source })?;
-
-    let mut names: Vec<&String> = listed.weight_map.values().collect();
+    let listed = index::read(index_path)?;
+    let mut names: Vec<&String> = listed.iter().map(|(_, shard)| shard).collect();
     names.sort();
     names.dedup();
     let mut files = Vec::with_capacity(names.len());
     let mut index: HashMap<String, usize> = HashMap::new();
-    for name in &names {
-        // A path would reach outside the folder.
-        if Path::new(name).file_name() != Some(name.as_ref()) {
-            return Err(CheckpointError::ShardName { path: index_path.to_owned(), shard: name.to_string() });
-        }
+    for name in names {
         let file = TensorFile::open(&folder.join(name))?;
         for entry in file.entries() {
             if index.insert(entry.name.clone(), files.len()).is_some() {
@@ -165,11 +155,16 @@ fn open_shards(folder: &Path, index_path: &Path) -> Result<(Vec<TensorFile>, Has
         }
         files.push(file);
     }
-    for (name, listed) in listed.weight_map {
-        let found = index.get(&name).map(|&i| file_name(&files[i]));
-        if found.as_ref() != Some(&listed) {
-            return Err(CheckpointError::ShardIndex { name, listed, found });
+    for (name, listed) in &listed {
+        let found = index.get(name).map(|&i| file_name(&files[i]));
+        if found.as_ref() != Some(listed) {
+            return Err(CheckpointError::ShardIndex { name: name.clone(), listed: listed.clone(), found });
         }
+    }
+    let is_listed = |name: &String| listed.binary_search_by(|(other, _)| other.cmp(name)).is_ok();
+    let unlisted = files.iter().flat_map(|file| file.entries().iter().map(move |entry| (file, entry))).find(|(_, e)| !is_listed(&e.name));
+    if let Some((file, entry)) = unlisted {
+        return Err(CheckpointError::Unlisted { path: file.path().to_owned(), name: entry.name.clone() });
     }
     Ok((files, index))
 }

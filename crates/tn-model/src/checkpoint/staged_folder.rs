@@ -45,14 +45,28 @@ impl StagedFolder {
         write().map_err(|source| CheckpointError::write(&path, source))
     }
 
+    /// Copies a file of another folder, if it is there. Returns whether it is.
+    pub(crate) fn copy(&self, from: &Path, name: &str) -> Result<bool, CheckpointError> {
+        let path = from.join(name);
+        if !path.is_file() {
+            return Ok(false);
+        }
+        let contents = fs::read(&path).map_err(|source| CheckpointError::read(&path, source))?;
+        self.write(name, &contents).map(|()| true)
+    }
+
     /// Moves the named files into place, the last one last.
-    pub(crate) fn publish(mut self, names: &[&str]) -> Result<(), CheckpointError> {
+    ///
+    /// Where the target exists, the files of `before` disappear from it first, and those of `after` when everything is in place.
+    pub(crate) fn publish(mut self, names: &[String], outdated: &Outdated) -> Result<(), CheckpointError> {
         let mut move_into_place = || -> io::Result<()> {
             sync_folder(self.staging.path())?;
             if self.target.exists() {
+                remove(&self.target, &outdated.before)?;
                 for name in names {
                     fs::rename(self.staging.path().join(name), self.target.join(name))?;
                 }
+                remove(&self.target, &outdated.after)?;
                 sync_folder(&self.target)
             } else {
                 fs::rename(self.staging.path(), &self.target)?;
@@ -62,6 +76,25 @@ impl StagedFolder {
         };
         move_into_place().map_err(|source| CheckpointError::write(&self.target, source))
     }
+}
+
+/// Files of a target that new ones replace under other names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outdated {
+    /// Without these, what is there is not taken for a whole folder while files are exchanged.
+    pub(crate) before: Vec<String>,
+    /// These are no longer needed once all files are in place.
+    pub(crate) after: Vec<String>,
+}
+
+fn remove(folder: &Path, names: &[String]) -> io::Result<()> {
+    for name in names {
+        match fs::remove_file(folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    sync_folder(folder)
 }
 
 /// Makes renames inside a folder survive a power cut.

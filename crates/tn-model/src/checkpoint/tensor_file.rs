@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -53,9 +53,10 @@ impl TensorFile {
 }
 
 /// Writes a safetensors file whose tensors are known beforehand and arrive one by one, in any order.
+///
+/// The file is open only while a tensor is written: a checkpoint may have hundreds of shards.
 pub(crate) struct TensorFileWriter {
     path: PathBuf,
-    file: BufWriter<File>,
     data_start: usize,
     weight_type: WeightType,
     entries: HashMap<String, (TensorEntry, Written)>,
@@ -77,11 +78,9 @@ impl TensorFileWriter {
             start += length;
         }
         let header = header::render(&entries);
-        let file = File::create(path)
-            .and_then(|mut file| file.write_all(&header).map(|()| BufWriter::new(file)))
-            .map_err(|source| CheckpointError::write(path, source))?;
+        File::create(path).and_then(|mut file| file.write_all(&header)).map_err(|source| CheckpointError::write(path, source))?;
         let entries = entries.into_iter().map(|entry| (entry.name.clone(), (entry, Written::NotYet))).collect();
-        Ok(Self { path: path.to_owned(), file, data_start: header.len(), weight_type, entries })
+        Ok(Self { path: path.to_owned(), data_start: header.len(), weight_type, entries })
     }
 
     pub(crate) fn write(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), CheckpointError> {
@@ -99,9 +98,13 @@ impl TensorFileWriter {
                 expected: entry.shape.clone(),
             });
         }
+        if let Some(&value) = values.iter().find(|&&value| self.weight_type.overflows(value)) {
+            let (path, name, weight_type) = (self.path.clone(), name.to_owned(), self.weight_type);
+            return Err(CheckpointError::Overflow { path, name, value, weight_type });
+        }
         *written = Written::Done;
         let position = self.data_start + entry.start;
-        put(&mut self.file, position, values, self.weight_type).map_err(|source| CheckpointError::write(&self.path, source))
+        put(&self.path, position, values, self.weight_type).map_err(|source| CheckpointError::write(&self.path, source))
     }
 
     /// Checks that every tensor has arrived and forces the file to disk.
@@ -110,15 +113,13 @@ impl TensorFileWriter {
         if let Some((entry, _)) = missing.min_by_key(|(entry, _)| entry.start) {
             return Err(CheckpointError::MissingTensor { path: self.path, name: entry.name.clone() });
         }
-        self.file
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)
-            .and_then(|file| file.sync_all())
-            .map_err(|source| CheckpointError::write(&self.path, source))
+        let file = File::options().write(true).open(&self.path);
+        file.and_then(|file| file.sync_all()).map_err(|source| CheckpointError::write(&self.path, source))
     }
 }
 
-fn put(file: &mut BufWriter<File>, position: usize, values: &[f32], weight_type: WeightType) -> io::Result<()> {
+fn put(path: &Path, position: usize, values: &[f32], weight_type: WeightType) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
     file.seek(SeekFrom::Start(position as u64))?;
     let mut bytes = Vec::new();
     for piece in values.chunks(1 << 16) {

@@ -5,7 +5,7 @@
 pub enum WeightType {
     /// 32-bit IEEE floating point.
     F32,
-    /// 16-bit IEEE floating point. Read, never written.
+    /// 16-bit IEEE floating point: three more bits of precision than bf16, but nothing above 65,504.
     F16,
     /// The upper half of a 32-bit floating-point number.
     Bf16,
@@ -51,11 +51,21 @@ impl WeightType {
         }
     }
 
+    /// Returns whether a finite value would be stored as infinity.
+    pub(super) fn overflows(self, value: f32) -> bool {
+        value.is_finite()
+            && match self {
+                Self::F32 => false,
+                Self::F16 => f16_to_f32(f32_to_f16(value)).is_infinite(),
+                Self::Bf16 => bf16_to_f32(f32_to_bf16(value)).is_infinite(),
+            }
+    }
+
     /// Appends a value to stored bytes, rounded to nearest, ties to even.
     pub(super) fn encode(self, value: f32, bytes: &mut Vec<u8>) {
         match self {
             Self::F32 => bytes.extend(value.to_le_bytes()),
-            Self::F16 => unreachable!("half precision is never written"),
+            Self::F16 => bytes.extend(f32_to_f16(value).to_le_bytes()),
             Self::Bf16 => bytes.extend(f32_to_bf16(value).to_le_bytes()),
         }
     }
@@ -73,6 +83,24 @@ fn f32_to_bf16(value: f32) -> u16 {
     }
     let odd = (bits >> 16) & 1;
     ((bits + 0x7fff + odd) >> 16) as u16
+}
+
+fn f32_to_f16(value: f32) -> u16 {
+    let sign = (value.to_bits() >> 16) as u16 & 0x8000;
+    let magnitude = value.to_bits() & 0x7fff_ffff;
+    let magnitude_16 = match magnitude {
+        0x7f80_0001.. => 0x7e00,
+        // From 2^16 on: infinity.
+        0x4780_0000.. => 0x7c00,
+        // From 2^-14 on: another bias of the exponent, and 13 bits of the fraction fewer. Rounding may carry into the exponent.
+        0x3880_0000.. => {
+            let rebased = magnitude - (112 << 23);
+            ((rebased + 0xfff + (rebased >> 13 & 1)) >> 13) as u16
+        }
+        // Multiples of 2^-24; the product is exact.
+        _ => (f32::from_bits(magnitude) * 2f32.powi(24)).round_ties_even() as u16,
+    };
+    sign | magnitude_16
 }
 
 fn f16_to_f32(bits: u16) -> f32 {
@@ -126,6 +154,42 @@ mod tests {
             assert_eq!(bf16_to_f32(f32_to_bf16(value)), expected, "{value}");
         }
         assert!(bf16_to_f32(f32_to_bf16(f32::from_bits(0x7fff_ffff))).is_nan());
+    }
+
+    #[test]
+    fn values_are_rounded_to_the_nearest_f16_ties_to_even() {
+        for (value, expected) in [
+            (1.0 + 1.0 / 2048.0, 1.0),         // the middle, down to even
+            (1.0 + 3.0 / 2048.0, 1.001_953_1), // the middle, up to even
+            (65_519.0, 65_504.0),
+            (65_520.0, f32::INFINITY),
+            (1e10, f32::INFINITY),
+            (f32::NEG_INFINITY, f32::NEG_INFINITY),
+            (2f32.powi(-25), 0.0),                      // the middle, down to even
+            (3.0 * 2f32.powi(-25), 2f32.powi(-23)),     // the middle, up to even
+            (1023.75 * 2f32.powi(-24), 2f32.powi(-14)), // from the subnormal to the normal numbers
+            (-1.5 * 2f32.powi(-24), -2f32.powi(-23)),
+        ] {
+            assert_eq!(f16_to_f32(f32_to_f16(value)), expected, "{value}");
+        }
+        assert!(f16_to_f32(f32_to_f16(f32::NAN)).is_nan());
+        assert!(f16_to_f32(f32_to_f16(-0.0)).is_sign_negative());
+    }
+
+    #[test]
+    fn every_f16_survives() {
+        for bits in 0..=u16::MAX {
+            let value = f16_to_f32(bits);
+            assert!(value.is_nan() || f32_to_f16(value) == bits, "{bits:#06x}");
+        }
+    }
+
+    #[test]
+    fn only_finite_values_that_become_infinite_overflow() {
+        assert!(WeightType::F16.overflows(-65_520.0) && !WeightType::F16.overflows(65_519.0));
+        assert!(WeightType::Bf16.overflows(f32::MAX) && !WeightType::Bf16.overflows(1e38));
+        assert!(!WeightType::F32.overflows(f32::MAX));
+        assert!(!WeightType::F16.overflows(f32::INFINITY) && !WeightType::F16.overflows(f32::NAN));
     }
 
     #[test]

@@ -249,6 +249,16 @@ impl Qwen3 {
         merged
     }
 
+    /// Returns the base model: all adapters are dropped, the weights below them are what they were before.
+    #[must_use]
+    pub fn without_adapters(&self) -> Self {
+        let mut base = self.clone();
+        for block in &mut base.blocks {
+            block.projections_mut().into_iter().for_each(|(_, projection)| projection.adapter = None);
+        }
+        base
+    }
+
     /// Puts fresh adapters on the named projections: `a` uniform within `1 / sqrt(inputs)`, `b` zero, so that the model is unchanged until
     /// training. The base weights are frozen from then on. Adapters that are there already are merged first.
     #[must_use]

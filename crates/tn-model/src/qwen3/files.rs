@@ -30,24 +30,42 @@ impl Qwen3 {
         CheckpointWriter::new(folder).with_tokenizer(tokenizer).write(self.config(), self.tensors())
     }
 
-    /// Returns the model with the adapter of a PEFT folder.
+    /// Returns the model with the adapter of a PEFT folder. Adapters that are there already are merged first.
     ///
     /// # Errors
     /// Returns an error that names the file and the key when the adapter is malformed or made for another base model.
     pub fn with_adapter(&self, folder: impl AsRef<Path>) -> Result<Self, CheckpointError> {
-        let Adapter { config, factors } = read_adapter(folder, self.config())?;
-        let (mut adapted, device) = (self.merged(), self.device());
+        let adapter = read_adapter(folder, self.config())?;
+        let mut adapted = self.merged();
+        adapted.put_adapter(adapter, 1.0);
+        Ok(adapted)
+    }
+
+    /// Returns the model with the adapter of a PEFT folder taken out of its weights, into which it was merged before: the base up to
+    /// rounding. Where the base itself is at hand, [`Qwen3::without_adapters`] has it exactly.
+    ///
+    /// # Errors
+    /// As [`Qwen3::with_adapter`].
+    pub fn unmerged(&self, folder: impl AsRef<Path>) -> Result<Self, CheckpointError> {
+        let adapter = read_adapter(folder, self.config())?;
+        let mut adapted = self.merged();
+        adapted.put_adapter(adapter, -1.0);
+        Ok(adapted.merged())
+    }
+
+    /// Puts `sign` times an adapter that fits this model on its projections.
+    fn put_adapter(&mut self, Adapter { config, factors }: Adapter, sign: f32) {
+        let device = self.device();
         for AdapterFactors { layer, projection, a, b } in factors {
-            let found = adapted.blocks[layer].projections_mut().into_iter().find(|(p, _)| *p == projection);
+            let found = self.blocks[layer].projections_mut().into_iter().find(|(p, _)| *p == projection);
             let Some((_, linear)) = found else { continue };
             let [outputs, inputs] = linear.weight.dims();
             linear.adapter = Some(LoraAdapter {
                 a: place(a, [config.rank, inputs], &device),
                 b: place(b, [outputs, config.rank], &device),
-                scale: (config.alpha / config.rank as f64) as f32,
+                scale: sign * config.scale() as f32,
             });
         }
-        Ok(adapted)
     }
 
     /// Writes the model's adapter as a PEFT folder.

@@ -4,7 +4,13 @@ use burn::tensor::{Tensor, TensorData, activation::log_softmax};
 
 use super::{HeadGradient, HeadLoss};
 
-pub(crate) fn loss_and_gradients(rows: Tensor<2>, head: Tensor<2>, targets: &[Option<u32>], weights: &[f32], trained: HeadGradient) -> HeadLoss {
+pub(crate) fn loss_and_gradients(
+    rows: Tensor<2>,
+    head: Tensor<2>,
+    targets: &[Option<u32>],
+    weights: &[f32],
+    trained: HeadGradient,
+) -> HeadLoss {
     let [n, _] = rows.dims();
     let [vocabulary, _] = head.dims();
     let (selected, wanted) = one_hot(targets, vocabulary);
