@@ -19,5 +19,5 @@ pub use reader::CheckpointReader;
 pub use weight_type::WeightType;
 pub use writer::CheckpointWriter;
 
-pub(crate) use staged_folder::{Outdated, StagedFolder};
+pub(crate) use staged_folder::{Outdated, StagedFolder, sync_folder};
 pub(crate) use tensor_file::{TensorFile, TensorFileWriter};

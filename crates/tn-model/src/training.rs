@@ -2,11 +2,13 @@
 
 mod config;
 mod error;
+mod optimizer;
 mod progress;
 mod state;
 mod trainer;
 
-pub use config::{Schedule, TrainingConfig};
+pub use config::{MomentFormat, Schedule, TrainingConfig};
 pub use error::TrainError;
 pub use progress::{Control, EpochReport, Progress, StepReport};
+pub use state::kept_states;
 pub use trainer::{Trainer, TrainingSummary};

@@ -1,12 +1,20 @@
 //! Training from scratch and through adapters: it learns, it is reproducible, it resumes, and it fails cleanly.
 
 use burn::tensor::Device;
-use tn_model::training::{Control, EpochReport, Progress, StepReport, TrainError, Trainer, TrainingConfig, TrainingSummary};
-use tn_model::{AdapterConfig, Qwen3, Qwen3Config, TokenSequence};
+use tn_model::training::{
+    Control, EpochReport, MomentFormat, Progress, StepReport, TrainError, Trainer, TrainingConfig, TrainingSummary, kept_states,
+};
+use tn_model::{AdapterConfig, Projection, Qwen3, Qwen3Config, TokenSequence};
 
 /// A decoder small enough for many runs.
 fn small() -> Qwen3 {
     let config = Qwen3Config { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, head_dim: 16, ..Qwen3Config::tiny(20) };
+    Qwen3::initialize(&config, 5, &Device::flex())
+}
+
+/// A decoder whose matrices have more than 4,096 values.
+fn medium() -> Qwen3 {
+    let config = Qwen3Config { hidden_size: 128, intermediate_size: 160, num_hidden_layers: 1, ..Qwen3Config::tiny(40) };
     Qwen3::initialize(&config, 5, &Device::flex())
 }
 
@@ -52,6 +60,52 @@ fn adapters_learn_while_the_base_stays() {
     model.save_adapter(folder.path().join("adapter"), &adapter).unwrap();
     let loaded = base.with_adapter(folder.path().join("adapter")).unwrap();
     assert_eq!(weights(&loaded), weights(&model));
+    assert_eq!(weights(&model.without_adapters()), weights(&base));
+}
+
+#[test]
+fn adapters_on_any_projections_change_those_alone() {
+    let base = small();
+    for projections in [vec![Projection::Down], vec![Projection::Query, Projection::Value], vec![Projection::Gate, Projection::Key]] {
+        let adapter = AdapterConfig::new(3, 6.0).with_target_modules(projections.clone());
+        let mut model = base.with_new_adapters(&adapter, 1);
+        fit(&mut model, &Trainer::new(TrainingConfig { epochs: 2, ..config() }).unwrap()).unwrap();
+        for ((parameter, before), (_, after)) in base.tensors().into_iter().zip(model.tensors()) {
+            let adapted = (0..2).any(|layer| projections.iter().any(|projection| projection.key(layer) == parameter.name));
+            assert_eq!(before != after, adapted, "{}", parameter.name);
+        }
+    }
+}
+
+#[test]
+fn any_micro_batch_gives_the_same_weights() {
+    let run = |micro_batch: usize| {
+        let mut model = small();
+        fit(&mut model, &Trainer::new(TrainingConfig { batch: 8, ..config() }).unwrap().with_micro_batch(micro_batch)).unwrap();
+        weights(&model)
+    };
+    let whole = run(8);
+    for micro_batch in [1, 2, 3, 4] {
+        assert_eq!(run(micro_batch), whole, "micro-batches of {micro_batch}");
+    }
+}
+
+#[test]
+fn sequences_of_a_batch_do_not_see_each_other() {
+    let model = small();
+    let sequences = counting(3);
+    let ids: Vec<&[u32]> = sequences.iter().map(|sequence| &sequence.ids[..]).collect();
+    let targets = |ids: &[u32]| ids.iter().skip(1).map(|&id| Some(id)).chain([None]).collect::<Vec<_>>();
+    let alone: f64 = ids.iter().map(|ids| model.loss(ids, &targets(ids))).sum();
+    let joined: Vec<u32> = ids.concat();
+    let all_targets: Vec<Option<u32>> = ids.iter().flat_map(|ids| targets(ids)).collect();
+    assert!((model.loss(&joined, &all_targets) - alone).abs() > 1e-4, "attention across sequences would show");
+
+    let labels: usize = ids.iter().map(|ids| ids.len() - 1).sum();
+    let mut recorder = Recorder::default();
+    let trainer = Trainer::new(TrainingConfig { batch: 3, max_steps: Some(1), ..config() }).unwrap();
+    trainer.fit(&mut small(), &sequences, &[], &mut recorder).unwrap();
+    assert!((recorder.2[0] - alone / labels as f64).abs() < 1e-6);
 }
 
 #[test]
@@ -105,18 +159,75 @@ impl Progress for StopAfter {
 
 #[test]
 fn an_interrupted_run_ends_with_the_same_weights() {
-    let mut whole = small();
-    let expected = fit(&mut whole, &Trainer::new(config()).unwrap()).unwrap();
+    // Four steps an epoch: inside the first one, at its end, and inside the second.
+    for steps in [3, 4, 5, 7] {
+        check_resumed(steps, &small, config());
+    }
+    let adapted = || small().with_new_adapters(&AdapterConfig::new(4, 8.0), 1);
+    check_resumed(5, &adapted, config());
+}
+
+#[test]
+fn five_steps_and_five_more_are_ten_with_moments_in_eight_bits() {
+    let ten = TrainingConfig { max_steps: Some(10), moments: MomentFormat::EightBit, ..config() };
+    check_resumed(5, &medium, ten.clone());
+    check_resumed(4, &medium, ten.clone());
+    let adapted = || medium().with_new_adapters(&AdapterConfig::new(32, 32.0), 1);
+    check_resumed(5, &adapted, ten);
+}
+
+/// Stops a run after so many steps, and goes on with blocks recomputed, which is no other run.
+fn check_resumed(steps: u64, model: &dyn Fn() -> Qwen3, config: TrainingConfig) {
+    let mut whole = model();
+    let expected = fit(&mut whole, &Trainer::new(config.clone()).unwrap()).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
-    let trainer = Trainer::new(config()).unwrap().with_state(folder.path().join("state.safetensors"), 1_000);
-    let mut first = small();
-    let stopped = trainer.fit(&mut first, &counting(16), &counting(3), &mut StopAfter(7)).unwrap();
-    assert_eq!((stopped.steps, stopped.is_complete()), (7, false));
-    let mut second = small();
-    let found = fit(&mut second, &trainer).unwrap();
-    assert_eq!(weights(&second), weights(&whole));
+    let trainer = |config| Trainer::new(config).unwrap().with_state(folder.path().join("state.safetensors"), 1_000);
+    let mut first = model();
+    let stopped = trainer(config.clone()).fit(&mut first, &counting(16), &counting(3), &mut StopAfter(steps)).unwrap();
+    assert_eq!((stopped.steps, stopped.is_complete()), (steps, false));
+    let mut second = model();
+    let found = fit(&mut second, &trainer(TrainingConfig { recompute: true, ..config })).unwrap();
+    assert!(weights(&second) == weights(&whole), "stopped after {steps} steps");
     assert_eq!(found, expected);
+}
+
+#[test]
+fn moments_in_eight_bits_learn_as_those_in_32_do() {
+    let run = |moments| {
+        let (mut model, mut recorder) = (medium(), Recorder::default());
+        let config = TrainingConfig { epochs: 12, moments, ..config() };
+        Trainer::new(config).unwrap().fit(&mut model, &counting(16), &[], &mut recorder).unwrap();
+        (weights(&model), recorder.2)
+    };
+    let (full, eight) = (run(MomentFormat::F32), run(MomentFormat::EightBit));
+    assert!(full.0 != eight.0, "the matrices are large enough for eight bits");
+    // The first step is made before anything is rounded.
+    assert_eq!(full.1[..2], eight.1[..2]);
+    let last = |losses: &[f64]| losses[losses.len() - 8..].iter().sum::<f64>() / 8.0;
+    assert!(last(&full.1) < 1.0, "{} is not learned", last(&full.1));
+    assert!((last(&full.1) - last(&eight.1)).abs() < 0.05, "{} {}", last(&full.1), last(&eight.1));
+}
+
+#[test]
+fn the_last_states_are_kept_and_any_of_them_goes_on_to_the_same_weights() {
+    let mut whole = small();
+    fit(&mut whole, &Trainer::new(config()).unwrap()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let trainer = Trainer::new(config()).unwrap().with_state(&path, 2).with_kept_states(3);
+    trainer.fit(&mut small(), &counting(16), &counting(3), &mut StopAfter(11)).unwrap();
+    let kept = kept_states(&path);
+    let names: Vec<String> = kept.iter().map(|state| state.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    assert_eq!(names, ["state.step-00000008.safetensors", "state.step-00000010.safetensors", "state.step-00000011.safetensors"]);
+    assert!(std::fs::read(&path).unwrap() == std::fs::read(&kept[2]).unwrap(), "the state file is the latest");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
+
+    std::fs::copy(&kept[0], &path).unwrap();
+    let mut again = small();
+    let summary = fit(&mut again, &trainer).unwrap();
+    assert!(summary.is_complete() && weights(&again) == weights(&whole));
+    assert_eq!(kept_states(&path).len(), 3);
 }
 
 #[test]
@@ -152,6 +263,36 @@ fn a_run_that_diverges_is_stopped() {
     assert!(matches!(error, Err(TrainError::Diverged { step: 1, .. })), "a run that ends in a failed step has failed: {error:?}");
 }
 
+/// Sequences of which the first `poisoned` have gradients that are not finite.
+fn poisoned(sequences: u32, poisoned: usize) -> Vec<TokenSequence> {
+    let mut sequences = counting(sequences);
+    sequences.iter_mut().take(poisoned).for_each(|sequence| sequence.weights.fill(f32::INFINITY));
+    sequences
+}
+
+#[test]
+fn a_step_that_is_not_finite_is_left_out() {
+    let (mut model, mut recorder) = (small(), Recorder::default());
+    let trainer = Trainer::new(TrainingConfig { max_steps: Some(11), ..config() }).unwrap();
+    let summary = trainer.fit(&mut model, &poisoned(16, 1), &counting(3), &mut recorder).unwrap();
+    assert_eq!((summary.steps, summary.skipped_steps), (11, 2), "one step of each whole epoch");
+    assert!(weights(&model).iter().all(|weight| weight.is_finite()) && summary.validation_loss.unwrap() < 3.0);
+}
+
+#[test]
+fn too_many_steps_that_are_not_finite_end_a_run_and_leave_the_saved_state() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.safetensors");
+    let trainer = Trainer::new(TrainingConfig { epochs: 5, ..config() }).unwrap().with_state(&path, 1_000);
+    let error = trainer.fit(&mut small(), &poisoned(16, 1), &[], &mut ()).unwrap_err();
+    assert!(matches!(error, TrainError::TooManySkipped { skipped: 4, limit: 3, .. }), "{error}");
+    // The state of the end of the epoch before.
+    let trainer = Trainer::new(TrainingConfig { epochs: 5, ..config() }).unwrap().with_state(&path, 1_000);
+    let mut recorder = Recorder::default();
+    assert!(trainer.fit(&mut small(), &poisoned(16, 1), &[], &mut recorder).is_err());
+    assert!(recorder.0.len() < 5, "it goes on from the last epoch");
+}
+
 #[test]
 fn impossible_data_is_refused() {
     let trainer = Trainer::new(config()).unwrap();
@@ -164,11 +305,12 @@ fn impossible_data_is_refused() {
 }
 
 #[derive(Default)]
-struct Recorder(Vec<f64>, Vec<EpochReport>);
+struct Recorder(Vec<f64>, Vec<EpochReport>, Vec<f64>);
 
 impl Progress for Recorder {
     fn step(&mut self, report: &StepReport) -> Control {
         self.0.push(report.learning_rate);
+        self.2.push(report.loss);
         Control::Continue
     }
 

@@ -98,7 +98,7 @@ fn remove(folder: &Path, names: &[String]) -> io::Result<()> {
 }
 
 /// Makes renames inside a folder survive a power cut.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let path = if path == Path::new("") { Path::new(".") } else { path };
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

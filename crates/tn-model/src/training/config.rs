@@ -16,6 +16,16 @@ pub enum Schedule {
     Constant,
 }
 
+/// How AdamW keeps its running means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MomentFormat {
+    /// In 32 bits.
+    #[default]
+    F32,
+    /// In eight bits, a quarter of the memory; tensors of fewer than 4,096 values keep 32.
+    EightBit,
+}
+
 /// The settings of a training run. The defaults are the published ones, for LoRA on a large model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingConfig {
@@ -40,8 +50,16 @@ pub struct TrainingConfig {
     pub clip_norm: f64,
     /// Seed of the order of the sequences.
     pub seed: u64,
-    /// Recompute blocks in the backward pass instead of storing their activations.
+    /// Recompute blocks in the backward pass instead of storing their activations. This changes no bit of the result.
     pub recompute: bool,
+    /// How AdamW keeps its running means.
+    // Left out of the record of a run where it is the default, so that states from before there was a choice are still read.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub moments: MomentFormat,
+}
+
+fn is_default(moments: &MomentFormat) -> bool {
+    *moments == MomentFormat::default()
 }
 
 impl Default for TrainingConfig {
@@ -58,6 +76,7 @@ impl Default for TrainingConfig {
             clip_norm: 1.0,
             seed: 3407,
             recompute: false,
+            moments: MomentFormat::F32,
         }
     }
 }

@@ -40,6 +40,16 @@ pub enum TrainError {
         /// How many in a row.
         times: u32,
     },
+    /// Loss or gradients were not finite too often, even though not in a row.
+    #[error("loss or gradients were not finite in {skipped} steps up to step {step}, at most {limit} may be; try a smaller learning rate")]
+    TooManySkipped {
+        /// The last such step, from 0.
+        step: u64,
+        /// How many there were.
+        skipped: u64,
+        /// How many there may be: 3, or one in a hundred of the run's steps.
+        limit: u64,
+    },
     /// A saved state belongs to another run.
     #[error("the state in {path} belongs to a run with other data or settings ({found}, this run is {expected}); start without resuming")]
     OtherRun {

@@ -1,21 +1,25 @@
 //! The state of an interrupted run: one file, replaced as a whole.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::TrainError;
-use crate::kernels::adamw::Moments;
+use super::config::MomentFormat;
+use super::optimizer::{StoredMoments, format_of};
+use crate::checkpoint::sync_folder;
+use crate::kernels::adamw::{CodedBlocks, EightBitMoments, Moments};
 use crate::kernels::host;
 use crate::qwen3::{Qwen3, Trained, place};
 
 /// What a run needs to go on exactly where it stopped, besides its inputs.
 pub(super) struct State {
     pub(super) progress: Done,
-    pub(super) moments: BTreeMap<String, Moments<2>>,
+    pub(super) moments: BTreeMap<String, StoredMoments>,
 }
 
 /// How far a run is.
@@ -27,7 +31,18 @@ pub(super) struct Done {
     pub(super) fingerprint: String,
 }
 
+/// Where states are saved.
+#[derive(Clone, Debug)]
+pub(super) struct StateFile {
+    /// The latest one.
+    pub(super) path: PathBuf,
+    /// How many are kept; above 1, under names with their step, the latest included.
+    pub(super) kept: usize,
+}
+
 const KEY: &str = "training_state";
+/// Values of a block of eight-bit moments.
+const BLOCK: usize = crate::kernels::adamw::eight_bit::BLOCK;
 
 impl State {
     pub(super) fn start(fingerprint: String) -> Self {
@@ -35,33 +50,39 @@ impl State {
     }
 
     /// Writes the trained parameters, their moments and the step, first under another name, then renamed.
-    pub(super) fn save(&self, path: &Path, model: &mut Qwen3, trained: Trained) -> Result<(), TrainError> {
-        let mut arrays: Vec<(String, [usize; 2], Vec<u8>)> = Vec::new();
-        let mut add = |name: String, tensor: &Tensor<2>| {
-            arrays.push((name, tensor.dims(), host::to_vec(tensor).iter().flat_map(|v| v.to_le_bytes()).collect()));
-        };
+    pub(super) fn save(&self, file: &StateFile, model: &mut Qwen3, trained: Trained) -> Result<(), TrainError> {
+        let mut arrays = Arrays::default();
         model.update(trained, &mut |name, parameter| {
-            add(format!("parameter.{name}"), &parameter);
+            arrays.add_floats(format!("parameter.{name}"), parameter.dims().to_vec(), &host::to_vec(&parameter));
             parameter
         });
         for (name, moments) in &self.moments {
-            add(format!("first.{name}"), &moments.first);
-            add(format!("second.{name}"), &moments.second);
+            match moments {
+                StoredMoments::Full(Moments { first, second }) => {
+                    arrays.add_floats(format!("first.{name}"), first.dims().to_vec(), &host::to_vec(first));
+                    arrays.add_floats(format!("second.{name}"), second.dims().to_vec(), &host::to_vec(second));
+                }
+                StoredMoments::EightBit(EightBitMoments { first, second }) => {
+                    arrays.add_blocks("first", name, first);
+                    arrays.add_blocks("second", name, second);
+                }
+            }
         }
-        let views = arrays.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.to_vec(), bytes).expect("the bytes were made from the tensor of this shape");
-            (name.as_str(), view)
-        });
         let progress = serde_json::to_string(&self.progress).expect("plain numbers and a string can be written");
-        let metadata = Some(HashMap::from([(KEY.to_owned(), progress)]));
-        let malformed =
-            |source: safetensors::SafeTensorError| TrainError::MalformedState { path: path.to_owned(), reason: source.to_string() };
-        let bytes = safetensors::serialize(views, metadata).map_err(malformed)?;
-        write_atomically(path, &bytes).map_err(|source| TrainError::Io { path: path.to_owned(), source })
+        let path = &file.path;
+        let bytes = arrays.serialize(HashMap::from([(KEY.to_owned(), progress)]));
+        let bytes = bytes.map_err(|source| TrainError::MalformedState { path: path.clone(), reason: source.to_string() })?;
+        file.write(self.progress.steps, &bytes).map_err(|source| TrainError::Io { path: path.clone(), source })
     }
 
     /// Reads a state and puts its parameters into the model.
-    pub(super) fn load(path: &Path, fingerprint: &str, model: &mut Qwen3, trained: Trained) -> Result<Self, TrainError> {
+    pub(super) fn load(
+        path: &Path,
+        fingerprint: &str,
+        model: &mut Qwen3,
+        trained: Trained,
+        moment_format: MomentFormat,
+    ) -> Result<Self, TrainError> {
         let malformed = |reason: String| TrainError::MalformedState { path: path.to_owned(), reason };
         let bytes = std::fs::read(path).map_err(|source| TrainError::Io { path: path.to_owned(), source })?;
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(e.to_string()))?;
@@ -72,20 +93,18 @@ impl State {
             return Err(TrainError::OtherRun { path: path.to_owned(), found, expected });
         }
         let arrays = SafeTensors::deserialize(&bytes).map_err(|e| malformed(e.to_string()))?;
-        let device = model.device();
-        let read = |name: String, shape: [usize; 2]| read_array(&arrays, &name, shape, &device).map_err(malformed);
+        let saved = Saved { arrays, device: model.device() };
         let (mut moments, mut failure) = (BTreeMap::new(), None);
         model.update(trained, &mut |name, parameter| {
             let shape = parameter.dims();
-            let all =
-                (read(format!("parameter.{name}"), shape), read(format!("first.{name}"), shape), read(format!("second.{name}"), shape));
-            match all {
-                (Ok(parameter), Ok(first), Ok(second)) => {
-                    moments.insert(name.to_owned(), Moments { first, second });
+            let read = || Ok((saved.tensor(&format!("parameter.{name}"), shape)?, saved.moments(name, shape, moment_format)?));
+            match read() {
+                Ok((parameter, read)) => {
+                    moments.insert(name.to_owned(), read);
                     parameter
                 }
-                (Err(e), _, _) | (_, Err(e), _) | (_, _, Err(e)) => {
-                    failure.get_or_insert(e);
+                Err(error) => {
+                    failure.get_or_insert(malformed(error));
                     parameter
                 }
             }
@@ -97,23 +116,136 @@ impl State {
     }
 }
 
-fn read_array(arrays: &SafeTensors<'_>, name: &str, shape: [usize; 2], device: &Device) -> Result<Tensor<2>, String> {
-    let view = arrays.tensor(name).map_err(|e| format!("{name}: {e}"))?;
-    if view.shape() != shape || view.dtype() != Dtype::F32 {
-        return Err(format!("{name} has shape {:?}, expected {shape:?}", view.shape()));
+/// What is to be saved: names, shapes and bytes.
+#[derive(Default)]
+struct Arrays(Vec<(String, Dtype, Vec<usize>, Vec<u8>)>);
+
+impl Arrays {
+    fn add_floats(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
+        self.0.push((name, Dtype::F32, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect()));
     }
-    let values = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-    Ok(place(values, shape, device))
+
+    fn add_blocks(&mut self, moment: &str, name: &str, blocks: &CodedBlocks) {
+        self.0.push((format!("{moment}.{name}"), Dtype::U8, vec![blocks.codes.len()], blocks.codes.clone()));
+        self.add_floats(format!("{moment}_largest.{name}"), vec![blocks.largest.len()], &blocks.largest);
+    }
+
+    fn serialize(&self, metadata: HashMap<String, String>) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+        let views = self.0.iter().map(|(name, dtype, shape, bytes)| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes).expect("the bytes were made from values of this shape");
+            (name.as_str(), view)
+        });
+        safetensors::serialize(views, Some(metadata))
+    }
 }
 
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    use std::io::Write;
+/// What was saved.
+struct Saved<'b> {
+    arrays: SafeTensors<'b>,
+    device: Device,
+}
 
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+impl Saved<'_> {
+    fn moments(&self, name: &str, shape: [usize; 2], chosen: MomentFormat) -> Result<StoredMoments, String> {
+        let values = shape[0] * shape[1];
+        Ok(match format_of(shape, chosen) {
+            MomentFormat::F32 => StoredMoments::Full(Moments {
+                first: self.tensor(&format!("first.{name}"), shape)?,
+                second: self.tensor(&format!("second.{name}"), shape)?,
+            }),
+            MomentFormat::EightBit => StoredMoments::EightBit(EightBitMoments {
+                first: self.blocks("first", name, values)?,
+                second: self.blocks("second", name, values)?,
+            }),
+        })
+    }
+
+    fn blocks(&self, moment: &str, name: &str, values: usize) -> Result<CodedBlocks, String> {
+        Ok(CodedBlocks {
+            codes: self.bytes(&format!("{moment}.{name}"), Dtype::U8, &[values])?.to_vec(),
+            largest: self.floats(&format!("{moment}_largest.{name}"), &[values.div_ceil(BLOCK)])?,
+        })
+    }
+
+    fn tensor(&self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, String> {
+        Ok(place(self.floats(name, &shape)?, shape, &self.device))
+    }
+
+    fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
+        let bytes = self.bytes(name, Dtype::F32, shape)?;
+        Ok(bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect())
+    }
+
+    fn bytes(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&[u8], String> {
+        let view = self.arrays.tensor(name).map_err(|e| format!("{name}: {e}"))?;
+        if view.shape() != shape || view.dtype() != dtype {
+            return Err(format!("{name} is {:?} of shape {:?}, expected {dtype:?} of {shape:?}", view.dtype(), view.shape()));
+        }
+        Ok(view.data())
+    }
+}
+
+impl StateFile {
+    /// Writes under another name; then, where more than one is kept, under the name with the step, and last under that of the latest.
+    fn write(&self, step: u64, bytes: &[u8]) -> std::io::Result<()> {
+        let folder = folder_of(&self.path);
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        if self.kept > 1 {
+            let numbered = numbered(&self.path, step);
+            if numbered.exists() {
+                std::fs::remove_file(&numbered)?;
+            }
+            // The same bytes under two names; not every file system can do that.
+            std::fs::hard_link(file.path(), &numbered).or_else(|_| std::fs::copy(file.path(), &numbered).map(drop))?;
+        }
+        file.persist(&self.path)?;
+        if self.kept > 1 {
+            self.remove_oldest(step)?;
+        }
+        sync_folder(folder)
+    }
+
+    fn remove_oldest(&self, newest: u64) -> std::io::Result<()> {
+        let mut present = states(&self.path);
+        present.retain(|(step, _)| *step != newest);
+        let outdated = (present.len() + 1).saturating_sub(self.kept);
+        present.iter().take(outdated).try_for_each(|(_, path)| std::fs::remove_file(path))
+    }
+}
+
+/// Returns the states that [`Trainer::with_kept_states`](super::Trainer::with_kept_states) has kept beside a state file, oldest first.
+#[must_use]
+pub fn kept_states(file: &Path) -> Vec<PathBuf> {
+    states(file).into_iter().map(|(_, path)| path).collect()
+}
+
+fn states(file: &Path) -> Vec<(u64, PathBuf)> {
+    let (stem, extension) = name_of(file);
+    let step = |path: &Path| {
+        let name = path.file_name()?.to_str()?;
+        name.strip_prefix(&format!("{stem}.step-"))?.strip_suffix(&extension)?.parse().ok()
+    };
+    let entries = std::fs::read_dir(folder_of(file)).into_iter().flatten().flatten();
+    let mut states: Vec<(u64, PathBuf)> = entries.map(|entry| entry.path()).filter_map(|path| Some((step(&path)?, path))).collect();
+    states.sort();
+    states
+}
+
+fn numbered(file: &Path, step: u64) -> PathBuf {
+    let (stem, extension) = name_of(file);
+    file.with_file_name(format!("{stem}.step-{step:08}{extension}"))
+}
+
+/// Returns the name without its extension, and the extension with its point.
+fn name_of(file: &Path) -> (String, String) {
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let extension = file.extension().map(|extension| format!(".{}", extension.to_string_lossy()));
+    (stem, extension.unwrap_or_default())
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

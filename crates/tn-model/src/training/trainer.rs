@@ -3,30 +3,43 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::config::TrainingConfig;
 use super::error::TrainError;
+use super::optimizer::StoredMoments;
 use super::progress::{Control, EpochReport, Progress, StepReport};
-use super::state::State;
+use super::state::{State, StateFile};
 use crate::dataset::{TokenSequence, epoch_order};
-use crate::kernels::adamw::{self, AdamWStep, Moments};
+use crate::kernels::adamw::AdamWStep;
+use crate::kernels::host;
 use crate::qwen3::{Gradients, Keep, Qwen3, SequenceLoss, Trained};
 
 /// Steps with infinite or undefined gradients in a row that end a run.
 const PATIENCE: u32 = 3;
+/// One in so many steps may have such gradients.
+const STEPS_OF_A_SKIP: u64 = 100;
 
 /// Bytes of gradients that sequences may hold side by side.
 const GRADIENT_BYTES: usize = 2 << 30;
 
 /// Trains decoders.
 ///
-/// The same model, data and configuration give the same weights, bit by bit, on any number of threads, and after any interruption.
+/// The same model, data and configuration give the same weights, bit by bit, on any number of threads, with any size of a micro-batch, and
+/// after any interruption.
+///
+/// Every sequence is run by itself, with positions from 0: no padding, and no attention from one sequence to another. On a processor, whose
+/// kernels work on rows, packing several sequences into one would save nothing.
+///
+/// A step whose loss or gradients are not finite is left out: weights and moments stay, and it is counted. Three in a row, or more than one
+/// in a hundred steps (and more than three), end the run with an error; a saved state stays as it was.
 #[derive(Clone, Debug)]
 pub struct Trainer {
     config: TrainingConfig,
-    state_file: Option<PathBuf>,
+    state_file: Option<StateFile>,
     save_every: u64,
+    micro_batch: usize,
 }
 
 /// The result of a run.
@@ -59,15 +72,35 @@ impl Trainer {
     /// Returns an error when a setting lies outside its range.
     pub fn new(config: TrainingConfig) -> Result<Self, TrainError> {
         config.validate()?;
-        Ok(Self { config, state_file: None, save_every: 500 })
+        Ok(Self { config, state_file: None, save_every: 500, micro_batch: usize::MAX })
     }
 
     /// Saves the state of the run to a file every `steps` steps, at the end of each epoch and when it is stopped. A run that finds such a
     /// file goes on from there.
     #[must_use]
     pub fn with_state(mut self, file: impl Into<PathBuf>, steps: u64) -> Self {
-        self.state_file = Some(file.into());
+        self.state_file = Some(StateFile { path: file.into(), kept: 1 });
         self.save_every = steps.max(1);
+        self
+    }
+
+    /// Keeps the last `states` saved states beside the state file, numbered by their step (`state.step-00000120.safetensors`); 1, the
+    /// default, keeps the state file alone. That one is always the latest, and replaced last. To go back, copy another one over it.
+    ///
+    /// Without [`Trainer::with_state`], this does nothing.
+    #[must_use]
+    pub fn with_kept_states(mut self, states: usize) -> Self {
+        if let Some(file) = &mut self.state_file {
+            file.kept = states.max(1);
+        }
+        self
+    }
+
+    /// Runs at most `sequences` sequences of a batch side by side, to hold the activations and gradients of no more; the gradients of a
+    /// batch are added up over several such micro-batches. This changes no bit of the result.
+    #[must_use]
+    pub fn with_micro_batch(mut self, sequences: usize) -> Self {
+        self.micro_batch = sequences.max(1);
         self
     }
 
@@ -88,9 +121,9 @@ impl Trainer {
         if usable.is_empty() {
             return Err(TrainError::NothingToLearn { sequences: train.len() });
         }
-        let mut run = Run::new(&self.config, model, usable);
+        let mut run = Run::new(&self.config, self.micro_batch, model, usable);
         let mut state = match &self.state_file {
-            Some(file) if file.exists() => State::load(file, &run.fingerprint, model, run.trained)?,
+            Some(file) if file.path.exists() => State::load(&file.path, &run.fingerprint, model, run.trained, self.config.moments)?,
             _ => State::start(run.fingerprint.clone()),
         };
         let steps = self.config.steps(run.train.len());
@@ -174,14 +207,14 @@ struct Run<'c, 's> {
 }
 
 impl<'c, 's> Run<'c, 's> {
-    fn new(config: &'c TrainingConfig, model: &mut Qwen3, train: Vec<Labelled<'s>>) -> Self {
+    fn new(config: &'c TrainingConfig, micro_batch: usize, model: &mut Qwen3, train: Vec<Labelled<'s>>) -> Self {
         let trained = model.trained();
         let mut parameters = 0;
         model.update(trained, &mut |_, tensor| {
             parameters += tensor.dims().iter().product::<usize>();
             tensor
         });
-        let side_by_side = (GRADIENT_BYTES / (4 * parameters.max(1))).clamp(1, config.batch);
+        let side_by_side = (GRADIENT_BYTES / (4 * parameters.max(1))).clamp(1, config.batch).min(micro_batch);
         let fingerprint = fingerprint(config, &train, parameters, model);
         let order = (0, epoch_order(train.len(), config.seed, 0));
         Self { config, train, trained, fingerprint, side_by_side, order, unusable: 0 }
@@ -208,17 +241,22 @@ impl<'c, 's> Run<'c, 's> {
             let scale = (self.config.clip_norm / (norm + 1e-6)).min(1.0) as f32;
             model.update(self.trained, &mut |name, parameter| {
                 let Some(gradient) = gradients.get(name) else { return parameter };
-                let moments = state.moments.remove(name).unwrap_or_else(|| Moments::zeros(&parameter));
-                let (parameter, moments) = adamw::step(parameter, gradient, scale, moments, &constants);
+                let moments = state.moments.remove(name).unwrap_or_else(|| StoredMoments::zeros(&parameter, self.config.moments));
+                let (parameter, moments) = moments.step(parameter, gradient, scale, &constants);
                 state.moments.insert(name.to_owned(), moments);
                 parameter
             });
         } else {
             state.progress.skipped_steps += 1;
             self.unusable += 1;
-            tracing::warn!(step, loss, norm, "loss or gradients are not finite; the step is left out");
+            let parameter = gradients.iter().find(|(_, gradient)| !is_finite(gradient)).map(|(name, _)| name);
+            tracing::warn!(step, loss, norm, parameter, sequences = ?batch, "loss or gradients are not finite; the step is left out");
             if self.unusable == PATIENCE {
                 return Err(TrainError::Diverged { step, times: self.unusable });
+            }
+            let (skipped, limit) = (state.progress.skipped_steps, (steps / STEPS_OF_A_SKIP).max(u64::from(PATIENCE)));
+            if skipped > limit {
+                return Err(TrainError::TooManySkipped { step, skipped, limit });
             }
         }
         Ok(StepReport { step, steps, loss, gradient_norm: norm, learning_rate, tokens, seconds: start.elapsed().as_secs_f64() })
@@ -257,6 +295,10 @@ impl<'c, 's> Run<'c, 's> {
     }
 }
 
+fn is_finite(gradient: &Tensor<2>) -> bool {
+    host::to_vec(gradient).iter().all(|value| value.is_finite())
+}
+
 /// Returns the mean loss of the labelled tokens, `None` when there are none.
 fn mean_loss(model: &Qwen3, sequences: &[Labelled<'_>]) -> Option<f64> {
     let labels: usize = sequences.iter().map(Labelled::labels).sum();
@@ -264,11 +306,13 @@ fn mean_loss(model: &Qwen3, sequences: &[Labelled<'_>]) -> Option<f64> {
     (labels > 0).then(|| sums.iter().sum::<f64>() / labels as f64)
 }
 
-/// Hashes what a run depends on: settings, data and the weights that it starts from (FNV-1a, 64 bits).
+/// Hashes what a run depends on: settings, data and the weights that it starts from (FNV-1a, 64 bits). Whether blocks are computed again
+/// is no such thing.
 fn fingerprint(config: &TrainingConfig, train: &[Labelled<'_>], parameters: usize, model: &Qwen3) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut add = |bytes: &[u8]| bytes.iter().for_each(|&b| hash = (hash ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
-    add(serde_json::to_string(config).expect("plain settings can be written").as_bytes());
+    let config = TrainingConfig { recompute: false, ..config.clone() };
+    add(serde_json::to_string(&config).expect("plain settings can be written").as_bytes());
     add(&parameters.to_le_bytes());
     add(&model.weight_hash().to_le_bytes());
     for sequence in train {
