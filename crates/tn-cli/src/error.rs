@@ -182,7 +182,7 @@ impl CliError {
             | Self::WrongTable { source: error, .. }
             | Self::Inspect(InspectError::Table(error)) => table_kind(error),
             Self::Tokenizer(TokenizerError::Write { .. }) | Self::Checkpoint(CheckpointError::Write { .. }) => Running,
-            Self::Train(TrainError::Diverged { .. } | TrainError::Io { .. }) => Running,
+            Self::Train(TrainError::Diverged { .. } | TrainError::TooManySkipped { .. } | TrainError::Io { .. }) => Running,
             Self::Tokenizer(TokenizerError::VocabularyTooSmall { .. })
             | Self::Train(TrainError::InvalidSetting { .. })
             | Self::Generate(GenerateError::InvalidSampling { .. })
@@ -242,6 +242,8 @@ impl CliError {
             Self::TokenizerMismatch { .. } => "give a folder whose tokenizer.json was made with its model".to_owned(),
             Self::PanelMismatch { .. } => "is this tokenizer.json of another model? --free writes without a panel".to_owned(),
             Self::OutputIsInput { .. } => "give another --output".to_owned(),
+            Self::Checkpoint(CheckpointError::OtherBase { .. }) => "give the base that the adapter was trained on".to_owned(),
+            Self::Checkpoint(CheckpointError::Overflow { .. }) => "give --dtype bf16 or f32".to_owned(),
             Self::Generate(GenerateError::GeneIsNotOneToken { .. }) => {
                 "train the model with this panel, or leave out --consensus".to_owned()
             }
@@ -252,7 +254,7 @@ impl CliError {
             Self::Train(TrainError::OtherRun { path, .. }) => {
                 format!("repeat the options of that run, or delete {} to start anew", path.display())
             }
-            Self::Train(TrainError::Diverged { .. }) => "give a smaller --lr".to_owned(),
+            Self::Train(TrainError::Diverged { .. } | TrainError::TooManySkipped { .. }) => "give a smaller --lr".to_owned(),
             _ => return None,
         };
         Some(hint)

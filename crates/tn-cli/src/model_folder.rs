@@ -18,12 +18,18 @@ pub(crate) fn check(folder: &Path) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Loads a folder, and an adapter on top where one is given. The tokenizer is checked before any weights are read.
-pub(crate) fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel, CliError> {
+/// Opens a folder, and checks its tokenizer against its model, before any weights are read.
+pub(crate) fn open(folder: &Path) -> Result<(CheckpointReader, SentenceTokenizer), CliError> {
     let checkpoint = CheckpointReader::open(folder)?;
     let tokenizer = SentenceTokenizer::load(folder)?;
     let mismatch = |source| CliError::TokenizerMismatch { folder: folder.to_owned(), source };
     tokenizer.check_against(checkpoint.config()).map_err(mismatch)?;
+    Ok((checkpoint, tokenizer))
+}
+
+/// Loads a folder, and an adapter on top where one is given.
+pub(crate) fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel, CliError> {
+    let (_, tokenizer) = open(folder)?;
     let mut model = Qwen3::load(folder, &Device::flex())?;
     if let Some(adapter) = adapter {
         model = model.with_adapter(adapter)?;
@@ -35,7 +41,7 @@ pub(crate) fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel,
 pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let decides = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.ends_with(".safetensors") && name != "training_state.safetensors"
+        name.ends_with(".safetensors") && !name.starts_with("training_state.")
             || ["config.json", "tokenizer.json", "adapter_config.json"].contains(&name.as_ref())
     };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -40,7 +40,9 @@ fn changed(name: &str, before: Option<&Value>, now: &Value) -> Option<String> {
         return None;
     }
     if let (Some(Value::Object(before)), Value::Object(now)) = (before, now) {
-        return now.iter().find_map(|(name, value)| changed(name, before.get(name), value));
+        let gone = before.iter().find(|(name, _)| !now.contains_key(*name));
+        let gone = gone.map(|(name, value)| format!("{} was {value}, is nothing", name.replace('_', "-")));
+        return now.iter().find_map(|(name, value)| changed(name, before.get(name), value)).or(gone);
     }
     let before = before.map_or("nothing".to_owned(), ToString::to_string);
     Some(format!("{} was {before}, is {now}", name.replace('_', "-")))
@@ -60,6 +62,7 @@ mod tests {
         check(run(1, json!({ "batch": 4, "max_steps": 24 })), None);
         check(run(2, json!({ "batch": 4, "max_steps": 24 })), Some("another --seed"));
         check(run(1, json!({ "batch": 4, "max_steps": 25 })), Some("max-steps was 24, is 25"));
+        check(run(1, json!({ "batch": 4 })), Some("max-steps was 24, is nothing"));
         assert_eq!(difference("{", &run(1, json!(null))).as_deref(), Some("its record cannot be read"));
     }
 }

@@ -108,6 +108,21 @@ fn a_tokenizer_that_does_not_match_the_model_is_refused() {
 }
 
 #[test]
+fn an_adapter_of_another_base_is_refused() {
+    let folder = Folder::with_model();
+    folder.run("train sentences.parquet -o lora --base run --lora-rank 2 --steps 1 --batch 1");
+    let weights = folder.path("lora/adapter/adapter_model.safetensors");
+    let bytes = std::fs::read(&weights).expect("a file");
+    // The last layer's keys become those of one more.
+    let keys = |bytes: &[u8], at: usize| bytes[at..].starts_with(b"layers.3.");
+    let other = (0..bytes.len()).map(|at| if at >= 7 && keys(&bytes, at - 7) { b'4' } else { bytes[at] });
+    std::fs::write(&weights, other.collect::<Vec<u8>>()).expect("a file");
+    let parts = ["the adapter in lora/adapter was made for \"run\" of 5 layers", "this base of 4 layers", "layers.3", "trained on"];
+    folder.fail("merge --base run --adapter lora/adapter -o merged", 3, &parts);
+    folder.fail("generate tasks.parquet -o out.parquet --model run --adapter lora/adapter", 3, &parts);
+}
+
+#[test]
 fn a_model_folder_that_is_not_whole_is_refused() {
     let folder = Folder::with_model();
     let message = folder.fail("generate tasks.parquet -o out.parquet --model nowhere", 3, &["nowhere"]);

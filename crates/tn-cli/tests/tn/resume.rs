@@ -67,6 +67,37 @@ fn training_that_is_killed_repeats_the_steps_since_the_last_save() {
 }
 
 #[test]
+#[cfg(unix)]
+fn states_are_kept_while_a_run_goes_on_and_any_number_of_bits_or_recomputing_resumes() {
+    let folder = Folder::with_tables();
+    let train = "train sentences.parquet --steps 24 --batch 2 --accumulate 2 --moments eight-bit --save-every 2 --keep-states 3";
+    folder.run(&format!("{train} -o whole"));
+
+    let mut child = folder.start(&format!("{train} -o part"));
+    wait_until(&mut child, || folder.has("part/training_log.jsonl") && folder.text("part/training_log.jsonl").lines().count() >= 9);
+    send(&child, "-TERM");
+    assert_eq!(child.wait().expect("the program ends").code(), Some(1));
+    let states = || {
+        let entries = std::fs::read_dir(folder.path("part")).expect("a folder").flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("training_state.")).collect::<Vec<_>>()
+    };
+    assert_eq!(states().iter().filter(|name| name.contains(".step-")).count(), 3, "{:?}", states());
+    assert_eq!(states().len(), 4);
+
+    folder.fail(
+        "train sentences.parquet --steps 24 --batch 2 --accumulate 2 -o part --save-every 2 --resume",
+        3,
+        &["moments was \"EightBit\", is nothing"],
+    );
+    // Another split of the batch and recomputing give the same weights, so the run may go on with less memory.
+    let thrifty = train.replace("--batch 2 --accumulate 2", "--batch 1 --accumulate 4 --recompute");
+    folder.run(&format!("{thrifty} -o part --resume"));
+    assert!(folder.bytes("whole/model.safetensors") == folder.bytes("part/model.safetensors"));
+    assert_eq!(states(), Vec::<String>::new());
+}
+
+#[test]
 fn training_does_not_go_on_from_another_base() {
     let folder = Folder::with_model();
     folder.run("train sentences.parquet -o other --steps 3 --batch 2 --seed 7");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tissuenarrator::io::Provenance;
-use tissuenarrator::model::training::TrainingConfig;
+use tissuenarrator::model::training::{TrainingConfig, kept_states};
 
 use super::log::TrainingLog;
 use crate::error::CliError;
@@ -84,7 +84,8 @@ impl RunFolder {
     ) -> Result<(), CliError> {
         let record = json!({ "provenance": provenance, "config": config, "result": result, "log": log.lines() });
         write_text(&format!("{record:#}\n"), &self.record_file())?;
-        for path in [self.log_file(), self.state_file(), self.run_file()] {
+        let states = kept_states(&self.state_file());
+        for path in states.into_iter().chain([self.log_file(), self.state_file(), self.run_file()]) {
             match std::fs::remove_file(&path) {
                 Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(CliError::Write { path, source }),
                 _ => {}
