@@ -73,6 +73,8 @@ const ID_LIMIT: u32 = 1 << 24;
 impl SentenceTokenizer {
     /// Name of the file inside a checkpoint folder.
     pub const FILE_NAME: &'static str = "tokenizer.json";
+    /// Name of the file that tells transformers and vLLM how to read [`SentenceTokenizer::FILE_NAME`].
+    pub const CONFIG_FILE_NAME: &'static str = "tokenizer_config.json";
     /// The token that ends a text, and separates texts.
     pub const END_OF_TEXT: &'static str = "<|endoftext|>";
 
@@ -153,6 +155,21 @@ impl SentenceTokenizer {
     #[expect(clippy::missing_panics_doc, reason = "a tokenizer that was parsed can be written")]
     pub fn to_json(&self) -> String {
         self.tokenizer.to_string(true).expect("it was parsed")
+    }
+
+    /// Renders the text of a `tokenizer_config.json`.
+    ///
+    /// Without it, transformers takes the tokenizer of a Qwen3 checkpoint for Qwen's own, splits text as Qwen does, and finds other tokens
+    /// than those that the model was trained on.
+    pub(crate) fn config_json(max_tokens: usize) -> String {
+        let value = serde_json::json!({
+            "clean_up_tokenization_spaces": false,
+            "eos_token": Self::END_OF_TEXT,
+            "model_max_length": max_tokens,
+            "pad_token": Self::END_OF_TEXT,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        });
+        format!("{value:#}\n")
     }
 
     /// Encodes a text, with the place of every token in it. No special token is added.

@@ -473,6 +473,13 @@ fn the_files_of_a_tokenizer_are_copied() {
         assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), name);
     }
     assert!(!folder.join("notes.txt").exists());
+
+    // Without this file, transformers splits text as Qwen does.
+    fs::remove_file(from.path().join("tokenizer_config.json")).unwrap();
+    CheckpointWriter::new(&folder).with_tokenizer_files_of(from.path()).write(&base(), read_all(&fixture("tied"))).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(folder.join("tokenizer_config.json")).unwrap()).unwrap();
+    assert_eq!(config["tokenizer_class"], "PreTrainedTokenizerFast");
+    assert_eq!((&config["eos_token"], &config["model_max_length"]), (&"<|endoftext|>".into(), &2048.into()));
 }
 
 fn largest_difference(a: &[(ParameterShape, Vec<f32>)], b: &[(ParameterShape, Vec<f32>)]) -> f32 {

@@ -10,7 +10,7 @@ use crate::{ParameterShape, Qwen3Config, SentenceTokenizer};
 /// Files that belong to a tokenizer of Hugging Face, beside `tokenizer.json`.
 const TOKENIZER_FILES: [&str; 8] = [
     SentenceTokenizer::FILE_NAME,
-    "tokenizer_config.json",
+    SentenceTokenizer::CONFIG_FILE_NAME,
     "vocab.json",
     "merges.txt",
     "added_tokens.json",
@@ -79,14 +79,15 @@ impl<'t> CheckpointWriter<'t> {
         self
     }
 
-    /// Adds the tokenizer, as `tokenizer.json`.
+    /// Adds the tokenizer, as `tokenizer.json`, with the `tokenizer_config.json` that makes transformers and vLLM read it as it is.
     pub fn with_tokenizer(mut self, tokenizer: &'t SentenceTokenizer) -> Self {
         self.tokenizer = Some(Tokenizer::Given(tokenizer));
         self
     }
 
     /// Copies the files of a tokenizer, byte for byte, from another checkpoint folder: `tokenizer.json` and, where they are there,
-    /// `tokenizer_config.json`, `vocab.json`, `merges.txt`, `generation_config.json` and the like.
+    /// `tokenizer_config.json`, `vocab.json`, `merges.txt`, `generation_config.json` and the like. A `tokenizer_config.json` that is not
+    /// there is added, as in [`CheckpointWriter::with_tokenizer`].
     pub fn with_tokenizer_files_of(mut self, folder: impl AsRef<Path>) -> Self {
         self.tokenizer = Some(Tokenizer::FilesOf(folder.as_ref().to_owned()));
         self
@@ -123,7 +124,7 @@ impl<'t> CheckpointWriter<'t> {
             let (parameter, values) = tensor?;
             weights.write(&parameter, values.borrow())?;
         }
-        let mut names = self.write_tokenizer(&staged)?;
+        let mut names = self.write_tokenizer(&staged, config)?;
         staged.write(Qwen3Config::FILE_NAME, config.to_json(self.weight_type.torch_name()).as_bytes())?;
         names.push(Qwen3Config::FILE_NAME.to_owned());
         let weights = weights.finish(&staged)?;
@@ -133,22 +134,27 @@ impl<'t> CheckpointWriter<'t> {
     }
 
     /// Returns the names of the files.
-    fn write_tokenizer(&self, staged: &StagedFolder) -> Result<Vec<String>, CheckpointError> {
+    fn write_tokenizer(&self, staged: &StagedFolder, config: &Qwen3Config) -> Result<Vec<String>, CheckpointError> {
+        let mut names = Vec::new();
         match &self.tokenizer {
-            None => Ok(Vec::new()),
+            None => return Ok(names),
             Some(Tokenizer::Given(tokenizer)) => {
                 staged.write(SentenceTokenizer::FILE_NAME, tokenizer.to_json().as_bytes())?;
-                Ok(vec![SentenceTokenizer::FILE_NAME.to_owned()])
+                names.push(SentenceTokenizer::FILE_NAME.to_owned());
             }
             Some(Tokenizer::FilesOf(folder)) => {
-                let mut names = Vec::new();
                 for name in TOKENIZER_FILES {
                     if staged.copy(folder, name)? {
                         names.push(name.to_owned());
                     }
                 }
-                Ok(names)
             }
         }
+        if names.iter().all(|name| name != SentenceTokenizer::CONFIG_FILE_NAME) {
+            let text = SentenceTokenizer::config_json(config.max_position_embeddings);
+            staged.write(SentenceTokenizer::CONFIG_FILE_NAME, text.as_bytes())?;
+            names.push(SentenceTokenizer::CONFIG_FILE_NAME.to_owned());
+        }
+        Ok(names)
     }
 }
