@@ -106,7 +106,10 @@ impl AdapterReader {
         let rank = self.config.rank;
         let is_other_base = match &source {
             // The side of the rank is the adapter's own.
-            CheckpointError::Shape { found, .. } => found.len() == 2 && found.contains(&rank),
+            CheckpointError::Shape { name, found, .. } => match found[..] {
+                [first, second] => rank == if name.ends_with("lora_A.weight") { first } else { second },
+                _ => false,
+            },
             _ => layers != self.base.num_hidden_layers,
         };
         if !is_other_base {

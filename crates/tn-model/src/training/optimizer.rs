@@ -10,6 +10,7 @@ const FEWEST_CODED_VALUES: usize = 4_096;
 
 /// The moments of one parameter.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each trained tensor, and it is nearly always of one kind")]
 pub(super) enum StoredMoments {
     Full(Moments<2>),
     EightBit(EightBitMoments),
