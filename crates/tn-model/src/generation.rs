@@ -8,6 +8,7 @@ mod decoding;
 mod error;
 mod expected_ranking;
 mod generator;
+mod grammar;
 mod local;
 mod panel;
 #[cfg(feature = "remote")]
@@ -19,6 +20,7 @@ pub use cell_writer::{CellWriter, Consensus, GenerationOptions};
 pub use error::GenerateError;
 pub use expected_ranking::ExpectedRanking;
 pub use generator::{Continuation, Deliver, Generator, Request};
+pub use grammar::{ForbiddenToken, Grammar, GrammarError, GrammarState, HeaderField};
 pub use local::LocalGenerator;
 pub use panel::PanelTokens;
 #[cfg(feature = "remote")]

@@ -50,32 +50,50 @@ impl Sampling {
     ///
     /// Equal probabilities are ordered by id. When nothing is allowed, the first id is returned.
     pub(crate) fn draw(&self, logits: &[f32], rng: &mut impl Rng) -> u32 {
+        self.choose((0..).zip(logits.iter().copied()), rng)
+    }
+
+    /// Draws one of the allowed tokens, given in ascending order, as if there were no others; the logits of the others are not looked at.
+    ///
+    /// Equal probabilities are ordered by id. When all logits are negative infinity or NaN, the first allowed token is returned.
+    ///
+    /// # Panics
+    /// Panics when no token is allowed or an allowed one has no logit.
+    pub fn draw_among(&self, allowed: &[u32], logits: &[f32], rng: &mut impl Rng) -> u32 {
+        assert!(!allowed.is_empty(), "something has to be allowed");
+        self.choose(allowed.iter().map(|&id| (id, logits[id as usize])), rng)
+    }
+
+    fn choose(&self, logits: impl Iterator<Item = (u32, f32)> + Clone, rng: &mut impl Rng) -> u32 {
+        let (best, largest) = most_probable(logits.clone());
         if self.temperature == 0.0 {
-            return argmax(logits) as u32;
+            return best;
         }
-        let candidates = self.candidates(logits);
+        let candidates = self.candidates(logits, largest);
         let mut left = rng.random::<f32>() * candidates.iter().map(|&(_, p)| p).sum::<f32>();
         for &(id, p) in &candidates {
             left -= p;
             if left < 0.0 {
-                return id as u32;
+                return id;
             }
         }
-        candidates.last().map_or(0, |&(id, _)| id as u32)
+        candidates.last().map_or(best, |&(id, _)| id)
     }
 
     /// Returns the tokens that may be drawn with their unnormalised probabilities, the most probable first where an option needs the order.
-    fn candidates(&self, logits: &[f32]) -> Vec<(usize, f32)> {
-        let largest = logits[argmax(logits)];
-        let weigh = |&logit: &f32| ((logit - largest) / self.temperature).exp();
-        let mut candidates: Vec<(usize, f32)> = logits.iter().map(weigh).enumerate().filter(|&(_, p)| p > 0.0).collect();
+    fn candidates(&self, logits: impl Iterator<Item = (u32, f32)>, largest: f32) -> Vec<(u32, f32)> {
+        let weigh = |(id, logit): (u32, f32)| (id, ((logit - largest) / self.temperature).exp());
+        let mut candidates: Vec<(u32, f32)> = logits.map(weigh).filter(|&(_, p)| p > 0.0).collect();
         if self.top_k == 0 && self.top_p >= 1.0 && self.min_p == 0.0 {
             return candidates;
         }
-        candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        if self.top_k > 0 {
+        let falling = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if self.top_k > 0 && self.top_k < candidates.len() {
+            // Only those that stay need an order.
+            candidates.select_nth_unstable_by(self.top_k - 1, falling);
             candidates.truncate(self.top_k);
         }
+        candidates.sort_unstable_by(falling);
         if self.top_p < 1.0 {
             let bound = self.top_p * candidates.iter().map(|&(_, p)| p).sum::<f32>();
             let mut mass = 0.0;
@@ -93,15 +111,15 @@ impl Sampling {
     }
 }
 
+/// Returns the token with the largest logit, the first among equals, and that logit; NaN is passed over. Token 0 when there is none.
+fn most_probable(logits: impl Iterator<Item = (u32, f32)>) -> (u32, f32) {
+    let larger = |best: (u32, f32), next: (u32, f32)| if next.1 > best.1 || (best.1.is_nan() && !next.1.is_nan()) { next } else { best };
+    logits.reduce(larger).unwrap_or((0, f32::NEG_INFINITY))
+}
+
 /// Returns the index of the largest value, the first among equals; NaN is passed over.
 pub(crate) fn argmax(values: &[f32]) -> usize {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] || values[best].is_nan() {
-            best = index;
-        }
-    }
-    best
+    most_probable((0..).zip(values.iter().copied())).0 as usize
 }
 
 #[cfg(test)]
@@ -130,6 +148,38 @@ mod tests {
         check_support(Sampling { top_p: 0.7, ..Sampling::AS_TRAINED }, &[1, 2]);
         check_support(Sampling { min_p: 0.3, ..Sampling::AS_TRAINED }, &[1, 2, 4]);
         check_support(Sampling { temperature: 0.01, ..Sampling::AS_TRAINED }, &[1]);
+    }
+
+    #[test]
+    fn a_draw_among_some_is_a_draw_with_the_others_forbidden() {
+        let mut source = ChaCha8Rng::seed_from_u64(5);
+        for round in 0..200u64 {
+            let logits: Vec<f32> = (0..300).map(|_| source.random_range(-4.0f32..4.0).round() / 2.0).collect();
+            let allowed: Vec<u32> = (0..300).filter(|_| source.random_bool(0.2)).collect();
+            let mut restricted = vec![f32::NEG_INFINITY; logits.len()];
+            allowed.iter().for_each(|&id| restricted[id as usize] = logits[id as usize]);
+            for sampling in [
+                Sampling::GREEDY,
+                Sampling::AS_TRAINED,
+                Sampling::default(),
+                Sampling { top_k: 7, ..Sampling::AS_TRAINED },
+                Sampling { top_p: 0.6, ..Sampling::AS_TRAINED },
+                Sampling { min_p: 0.4, temperature: 2.0, ..Sampling::AS_TRAINED },
+            ] {
+                let (mut a, mut b) = (ChaCha8Rng::seed_from_u64(round), ChaCha8Rng::seed_from_u64(round));
+                assert_eq!(sampling.draw_among(&allowed, &logits, &mut a), sampling.draw(&restricted, &mut b), "{sampling:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_draw_among_hopeless_tokens_stays_among_them() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for hopeless in [f32::NEG_INFINITY, f32::NAN] {
+            for sampling in [Sampling::GREEDY, Sampling::AS_TRAINED, Sampling::default()] {
+                assert_eq!(sampling.draw_among(&[2, 4], &[1.0, 1.0, hopeless, 1.0, hopeless], &mut rng), 2);
+            }
+        }
     }
 
     #[test]
