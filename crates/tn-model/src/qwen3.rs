@@ -12,7 +12,7 @@ mod gradients;
 mod linear;
 
 pub use block::Keep;
-pub use continuation::Continuations;
+pub use continuation::{Branch, Continuations};
 pub use decoder::{Qwen3, SequenceLoss, TensorSource, TensorUpdate};
 pub use gradients::Gradients;
 pub use linear::{Linear, LoraAdapter, Trained};

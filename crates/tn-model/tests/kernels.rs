@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tn_model::kernels::adamw::{self, AdamWStep, Moments};
 use tn_model::kernels::attention::{self, AttentionShape};
-use tn_model::kernels::decode_attention::{self, LayerCache};
+use tn_model::kernels::decode_attention::{self, LayerCache, Run};
 use tn_model::kernels::head_loss::{self, HeadGradient};
 use tn_model::kernels::qk_norm_rope::{self, RotaryTable};
 use tn_model::kernels::{linear, rms_norm, swiglu};
@@ -145,28 +145,51 @@ fn attention_of_the_last_rows_equals_that_of_all() {
     }
 }
 
+/// The continuations that new tokens follow, and how many.
+fn runs(runs: &[(usize, usize)]) -> Vec<Run> {
+    runs.iter().map(|&(continuation, tokens)| Run { continuation, tokens }).collect()
+}
+
 #[test]
 fn decoding_equals_attention_over_the_whole_sequence() {
     let mut source = Source::new();
     let shape = AttentionShape { heads: 4, key_heads: 2, head_dim: 8 };
-    for (prompt, continuations) in [(1, 1), (5, 3), (130, 4)] {
-        let cache = LayerCache {
+    let one_each = |continuations| (0..continuations).map(|i| (i, 1)).collect::<Vec<_>>();
+    // Steps of one token, then runs of several, of some continuations only, and several runs of one continuation.
+    for (prompt, continuations, new) in [
+        (1, 1, one_each(1)),
+        (5, 3, one_each(3)),
+        (130, 4, one_each(4)),
+        (5, 3, vec![(2, 3), (0, 1)]),
+        (9, 2, vec![(1, 2), (1, 1), (0, 4)]),
+    ] {
+        let empty = || Tensor::zeros([continuations, 9, 16], &Device::flex());
+        let mut cache = LayerCache {
             prompt: (source.tensor([prompt, 16]), source.tensor([prompt, 16])),
-            own: (Tensor::zeros([continuations, 3, 16], &Device::flex()), Tensor::zeros([continuations, 3, 16], &Device::flex())),
-            length: 0,
+            own: (empty(), empty()),
+            lengths: vec![0; continuations],
         };
-        let cache = cache.append(&source.tensor([continuations, 16]), &source.tensor([continuations, 16]));
-        let cache = cache.append(&source.tensor([continuations, 16]), &source.tensor([continuations, 16]));
-        let q = source.tensor([continuations, 32]);
-        let found = decode_attention::forward(&q, &cache, shape);
-        check("reference", &found, &decode_attention::forward(&tracked(&q), &on_tape(&cache), shape).inner());
-        for i in 0..continuations {
-            let all = |prompt: &Tensor<2>, own: &Tensor<3>| {
-                Tensor::cat(vec![prompt.clone(), own.clone().narrow(0, i, 1).narrow(1, 0, 2).squeeze_dim(0)], 0)
+        for before in [one_each(continuations), vec![(continuations - 1, 2)]] {
+            let before = runs(&before);
+            let rows = before.iter().map(|run| run.tokens).sum();
+            cache = cache.append(&source.tensor([rows, 16]), &source.tensor([rows, 16]), &before);
+        }
+        let new = runs(&new);
+        let rows = new.iter().map(|run| run.tokens).sum();
+        let (q, k, v) = (source.tensor([rows, 32]), source.tensor([rows, 16]), source.tensor([rows, 16]));
+        let found = decode_attention::forward(&q, &k, &v, &new, &cache, shape);
+        let slow = decode_attention::forward(&tracked(&q), &tracked(&k), &tracked(&v), &new, &on_tape(&cache), shape);
+        check("reference", &found, &slow.inner());
+        let mut first = 0;
+        for run in new {
+            let rows = |tensor: &Tensor<2>| tensor.clone().narrow(0, first, run.tokens);
+            let all = |prompt: &Tensor<2>, own: &Tensor<3>, new: &Tensor<2>| {
+                let own = own.clone().narrow(0, run.continuation, 1).narrow(1, 0, cache.lengths[run.continuation]);
+                Tensor::cat(vec![prompt.clone(), own.squeeze_dim(0), rows(new)], 0)
             };
-            let (k, v) = (all(&cache.prompt.0, &cache.own.0), all(&cache.prompt.1, &cache.own.1));
-            let row = attention::forward(&q.clone().narrow(0, i, 1), &k, &v, shape).output;
-            check("whole sequence", &found.clone().narrow(0, i, 1), &row);
+            let (k, v) = (all(&cache.prompt.0, &cache.own.0, &k), all(&cache.prompt.1, &cache.own.1, &v));
+            check("whole sequence", &rows(&found), &attention::forward(&rows(&q), &k, &v, shape).output);
+            first += run.tokens;
         }
     }
 }
@@ -175,7 +198,7 @@ fn on_tape(cache: &LayerCache) -> LayerCache {
     LayerCache {
         prompt: (tracked(&cache.prompt.0), tracked(&cache.prompt.1)),
         own: (tracked(&cache.own.0), tracked(&cache.own.1)),
-        length: cache.length,
+        lengths: cache.lengths.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tn_model::kernels::adamw::{self, AdamWStep, Moments};
-use tn_model::qwen3::{Continuations, Gradients, Keep, Qwen3, Trained};
+use tn_model::qwen3::{Branch, Continuations, Gradients, Keep, Qwen3, Trained};
 
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data-fixtures/checkpoints").join(name)
@@ -157,6 +157,37 @@ fn cached_logits_equal_those_of_the_whole_sequence() {
             continuations.keep(&[0]);
         }
     }
+}
+
+#[test]
+fn runs_and_branches_give_the_logits_of_single_steps() {
+    let model = load("tied", &Device::flex());
+    let ids: Vec<u32> = (0..40u32).map(|i| i * 37 % 512).collect();
+    let whole = |tokens: &[u32]| values(model.logits(&model.hidden(tokens).narrow(0, tokens.len() - 1, 1)));
+    let after = |prompt: &[u32], more: &[&[u32]]| whole(&[prompt, &more.concat()].concat());
+    let check = |found: &Tensor<2>, row: usize, expected: &[f32], what: &str| {
+        assert!(largest_difference(&values(found.clone())[row * 512..(row + 1) * 512], expected) < 1e-4, "{what} {row}");
+    };
+    let (prompt, a, b) = (&ids[..25], &ids[25..28], &ids[30..31]);
+    let mut continuations = Continuations::start(&model, prompt, 2, 15);
+    // Runs of different lengths, twice.
+    for round in 1..=2 {
+        continuations.push_runs(&[a, b]);
+        check(continuations.logits(), 0, &after(prompt, &vec![a; round]), "run");
+        check(continuations.logits(), 1, &after(prompt, &vec![b; round]), "run");
+    }
+    let branches = [(1, a), (0, b), (0, a), (1, b)].map(|(continuation, tokens)| Branch { continuation, tokens: tokens.to_vec() });
+    let peeked = continuations.peek(&branches);
+    for (row, (before, tokens)) in [([b, b], a), ([a, a], b), ([a, a], a), ([b, b], b)].into_iter().enumerate() {
+        check(&peeked, row, &after(prompt, &[before[0], before[1], tokens]), "branch");
+    }
+    // Looking ahead has left no trace.
+    continuations.push_runs(&[b, a]);
+    check(continuations.logits(), 1, &after(prompt, &[b, b, a]), "run after branches");
+    continuations.restart(3);
+    check(continuations.logits(), 2, &whole(prompt), "restart");
+    continuations.push_runs(&[b, a, a]);
+    check(continuations.logits(), 2, &after(prompt, &[a]), "run after a restart");
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Attention of one new token in each of several continuations that share a prompt.
+//! Attention of new tokens in several continuations that share a prompt.
 //!
-//! Every continuation sees the keys of the whole prompt, stored once, and then its own: `o = softmax(q [K_prompt; K_own]^T / sqrt(D)) V`.
+//! Every continuation sees the keys of the whole prompt, stored once, then its own, and then those new ones of its run that are not later:
+//! `o = softmax(q [K_prompt; K_own; K_new]^T / sqrt(D)) V`.
 
 mod cpu;
 pub(crate) mod reference;
@@ -17,42 +18,66 @@ pub struct LayerCache {
     pub prompt: (Tensor<2>, Tensor<2>),
     /// Of the continuations: `[continuations, capacity, key_heads * head_dim]`, keys and values, filled from the front.
     pub own: (Tensor<3>, Tensor<3>),
-    /// How many of the own entries are filled.
-    pub length: usize,
+    /// How many of the own entries of each continuation are filled.
+    pub lengths: Vec<usize>,
+}
+
+/// New tokens of one continuation: as many neighboring rows of the queries, keys and values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The continuation that the tokens follow.
+    pub continuation: usize,
+    /// Number of tokens.
+    pub tokens: usize,
 }
 
 impl LayerCache {
-    /// Writes the key and the value of every continuation's new token.
+    /// Writes the keys and the values of the tokens of some runs, not more than one of each continuation.
     ///
     /// # Shapes
-    /// `k`, `v`: `[continuations, key_heads * head_dim]`.
+    /// `k`, `v`: `[tokens of all runs, key_heads * head_dim]`.
     ///
     /// # Panics
     /// Panics when the cache is full.
     #[must_use]
-    pub fn append(self, k: &Tensor<2>, v: &Tensor<2>) -> Self {
-        assert!(self.length < self.own.0.dims()[1], "the cache has no room for another token");
-        let at = self.length;
-        Self { own: (write(self.own.0, at, k), write(self.own.1, at, v)), length: at + 1, prompt: self.prompt }
+    pub fn append(mut self, k: &Tensor<2>, v: &Tensor<2>, runs: &[Run]) -> Self {
+        let capacity = self.own.0.dims()[1];
+        let fits = |run: &Run| self.lengths[run.continuation] + run.tokens <= capacity;
+        assert!(runs.iter().all(fits), "the cache has no room for another token");
+        self.own = (write(self.own.0, &self.lengths, k, runs), write(self.own.1, &self.lengths, v, runs));
+        runs.iter().for_each(|run| self.lengths[run.continuation] += run.tokens);
+        self
     }
 
     /// Keeps only the named continuations, in the given order.
     #[must_use]
     pub fn keep(&self, continuations: &[usize]) -> Self {
         let own = (select(&self.own.0, continuations), select(&self.own.1, continuations));
-        Self { prompt: self.prompt.clone(), own, length: self.length }
+        let lengths = continuations.iter().map(|&i| self.lengths[i]).collect();
+        Self { prompt: self.prompt.clone(), own, lengths }
     }
 }
 
-fn write(entries: Tensor<3>, at: usize, rows: &Tensor<2>) -> Tensor<3> {
-    let [continuations, capacity, width] = entries.dims();
+fn write(entries: Tensor<3>, lengths: &[usize], rows: &Tensor<2>, runs: &[Run]) -> Tensor<3> {
+    let [_, capacity, width] = entries.dims();
     match (HostFloats::of(&entries).is_some(), HostFloats::of(rows)) {
         (true, Some(rows)) => host::update(entries, |entries| {
-            for (entry, row) in entries.chunks_exact_mut(capacity * width).zip(rows.chunks_exact(width)) {
-                entry[at * width..(at + 1) * width].copy_from_slice(row);
+            let mut rows = &*rows;
+            for run in runs {
+                let (row, rest) = rows.split_at(run.tokens * width);
+                let at = (run.continuation * capacity + lengths[run.continuation]) * width;
+                entries[at..at + row.len()].copy_from_slice(row);
+                rows = rest;
             }
         }),
-        _ => entries.slice_assign([0..continuations, at..at + 1, 0..width], rows.clone().unsqueeze_dim(1)),
+        _ => {
+            let mut first = 0;
+            runs.iter().fold(entries, |entries, run| {
+                let (i, at, row) = (run.continuation, lengths[run.continuation], rows.clone().narrow(0, first, run.tokens));
+                first += run.tokens;
+                entries.slice_assign([i..i + 1, at..at + run.tokens, 0..width], row.unsqueeze_dim(0))
+            })
+        }
     }
 }
 
@@ -60,20 +85,22 @@ fn select(entries: &Tensor<3>, continuations: &[usize]) -> Tensor<3> {
     Tensor::cat(continuations.iter().map(|&i| entries.clone().narrow(0, i, 1)).collect(), 0)
 }
 
-/// Attends from one new token of every continuation to the prompt and to the continuation's own tokens.
+/// Attends from new tokens, which are not in the cache yet, to the prompt, the continuation's own tokens and the earlier tokens of their run.
+/// Several runs may follow the same continuation; they do not see each other.
 ///
 /// # Shapes
-/// `q` and the result: `[continuations, heads * head_dim]`.
+/// `q` and the result: `[tokens of all runs, heads * head_dim]`; `k`, `v`: `[tokens of all runs, key_heads * head_dim]`.
 #[must_use]
-pub fn forward(q: &Tensor<2>, cache: &LayerCache, shape: AttentionShape) -> Tensor<2> {
+pub fn forward(q: &Tensor<2>, k: &Tensor<2>, v: &Tensor<2>, runs: &[Run], cache: &LayerCache, shape: AttentionShape) -> Tensor<2> {
     let (prompt, own) = (&cache.prompt, &cache.own);
     let hosts = (HostFloats::of(&prompt.0), HostFloats::of(&prompt.1), HostFloats::of(&own.0), HostFloats::of(&own.1));
-    match (HostFloats::of(q), hosts) {
-        (Some(values), (Some(prompt_k), Some(prompt_v), Some(own_k), Some(own_v))) => {
-            let keys = cpu::Keys { prompt: &prompt_k, own: &own_k, capacity: own.0.dims()[1], length: cache.length };
-            let values_of = cpu::Keys { prompt: &prompt_v, own: &own_v, capacity: own.1.dims()[1], length: cache.length };
-            host::tensor(cpu::forward(&values, &keys, &values_of, q.dims()[0], shape), q.dims())
+    match (HostFloats::of(q), HostFloats::of(k), HostFloats::of(v), hosts) {
+        (Some(q_values), Some(new_k), Some(new_v), (Some(prompt_k), Some(prompt_v), Some(own_k), Some(own_v))) => {
+            let keys = cpu::Keys { prompt: &prompt_k, own: &own_k, capacity: own.0.dims()[1], new: &new_k };
+            let values = cpu::Keys { prompt: &prompt_v, own: &own_v, capacity: own.1.dims()[1], new: &new_v };
+            let rows = cpu::rows(runs, &cache.lengths);
+            host::tensor(cpu::forward(&q_values, &keys, &values, &rows, shape), q.dims())
         }
-        _ => reference::forward(q.clone(), cache, shape),
+        _ => reference::forward(q, k, v, runs, cache, shape),
     }
 }
