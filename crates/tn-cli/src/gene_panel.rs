@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tissuenarrator::io::{AnnData, AtomicFile, PANEL_KEY, SectionReader};
 use tissuenarrator::model::SentenceTokenizer;
-use tissuenarrator::model::generation::PanelTokens;
+use tissuenarrator::model::generation::Grammar;
 use tissuenarrator::sentence::{GeneRanking, SpatialSentence, Vocabulary};
 
 use crate::error::CliError;
@@ -27,9 +27,9 @@ pub(crate) fn read(path: &Path) -> Result<Vocabulary, CliError> {
     Vocabulary::new(text.lines().map(str::trim).filter(|line| !line.is_empty())).map_err(unusable).and_then(not_empty)
 }
 
-/// Returns whether a tokenizer writes every gene of a panel as one token.
+/// Returns whether a tokenizer can write every gene of a panel.
 pub(crate) fn is_written_by(tokenizer: &SentenceTokenizer, panel: &Vocabulary) -> bool {
-    PanelTokens::new(tokenizer, panel).is_ok()
+    Grammar::new(tokenizer, panel).is_ok()
 }
 
 /// Writes a panel, one symbol a line.

@@ -6,23 +6,23 @@
 mod cell_writer;
 mod decoding;
 mod error;
+mod expectation;
 mod expected_ranking;
 mod generator;
 mod grammar;
 mod local;
-mod panel;
 #[cfg(feature = "remote")]
 mod remote;
 mod sampling;
 mod trajectory;
 
 pub use cell_writer::{CellWriter, Consensus, GenerationOptions};
+pub use decoding::{ForcedTokens, Passes};
 pub use error::GenerateError;
 pub use expected_ranking::ExpectedRanking;
 pub use generator::{Continuation, Deliver, Generator, Request};
 pub use grammar::{ForbiddenToken, Grammar, GrammarError, GrammarState, HeaderField};
-pub use local::LocalGenerator;
-pub use panel::PanelTokens;
+pub use local::{EarlyStop, ExpectationOptions, LocalGenerator};
 #[cfg(feature = "remote")]
 pub use remote::{AttemptError, RemoteError, RemoteGenerator, RemoteOptions, SampleRequests};
 pub use sampling::Sampling;

@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::SentenceTokenizer;
-use tissuenarrator::model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, PanelTokens, Sampling};
-use tissuenarrator::sentence::{FinishReason, GeneratedRecord, PromptOrder, TaskRecord, Vocabulary};
+use tissuenarrator::model::generation::{CellWriter, GenerateError, GenerationOptions, Grammar, LocalGenerator, Sampling};
+use tissuenarrator::sentence::{FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
 
 use self::chunk::{Chunk, Unfinished};
 use self::engine::{BackendOptions, Engine};
@@ -240,13 +240,13 @@ impl Generate {
             return Engine::servers(self.backend.connect(self.model.as_deref())?, self.options(seed));
         };
         let LoadedModel { model, tokenizer } = model_folder::load(model, self.adapter.as_deref())?;
-        let panel = match panel_file {
+        let grammar = match panel_file {
             None => None,
-            Some(path) => self.usable_panel(path, &tokenizer)?,
+            Some(path) => self.grammar(path, &tokenizer)?,
         };
         let engine = LocalGenerator::new(&model, tokenizer)?;
-        let engine = match panel {
-            Some(panel) => engine.with_panel(panel)?,
+        let engine = match grammar {
+            Some(grammar) => engine.with_grammar(grammar),
             None => engine,
         };
         let writer = CellWriter::new(engine, self.options(seed))?;
@@ -262,16 +262,16 @@ impl Generate {
         self.save_every.unwrap_or(if self.backend.is_server() { SAVE_EVERY_SERVERS } else { SAVE_EVERY })
     }
 
-    /// Returns the panel if the tokenizer can be held to it. A consensus cannot do without, a panel that was asked for is not given up,
-    /// and one in the folder of the model says that its tokenizer knows each gene.
-    fn usable_panel(&self, path: &Path, tokenizer: &SentenceTokenizer) -> Result<Option<Vocabulary>, CliError> {
-        let panel = gene_panel::read(path)?;
+    /// Returns the grammar of a panel if the tokenizer can write its genes. A consensus cannot do without, a panel that was asked for is not
+    /// given up, and one in the folder of the model says that its tokenizer knows each gene.
+    fn grammar(&self, panel_file: &Path, tokenizer: &SentenceTokenizer) -> Result<Option<Grammar>, CliError> {
+        let panel = gene_panel::read(panel_file)?;
         let model = self.local_model().unwrap_or(Path::new(""));
         let has_to_match = self.panel.is_some() || model.join(gene_panel::FILE_NAME).exists();
-        match PanelTokens::new(tokenizer, &panel) {
-            Ok(_) => Ok(Some(panel)),
+        match Grammar::new(tokenizer, &panel).map_err(GenerateError::from) {
+            Ok(grammar) => Ok(Some(grammar)),
             Err(source) if has_to_match => {
-                Err(CliError::PanelMismatch { folder: model.to_owned(), panel: path.to_owned(), source: Box::new(source) })
+                Err(CliError::PanelMismatch { folder: model.to_owned(), panel: panel_file.to_owned(), source: Box::new(source) })
             }
             Err(error) if self.consensus => Err(error.into()),
             Err(error) => {

@@ -300,8 +300,8 @@ impl Train {
         Ok(chunker.chunk_all(sentences)?)
     }
 
-    /// Writes the model, or its adapter, and the panel beside it. Returns the folder. Beside a model, a panel says that the tokenizer
-    /// writes each of its genes as one token; where it does not, there is none.
+    /// Writes the model, or its adapter, and the panel beside it. Returns the folder. Beside a model, a panel says that the tokenizer can
+    /// write each of its genes; where it cannot, there is none.
     fn save(&self, model: &Qwen3, tokenizer: &SentenceTokenizer, panel: &Vocabulary) -> Result<PathBuf, CliError> {
         let folder = match (&self.base, self.full) {
             (Some(_), false) => {

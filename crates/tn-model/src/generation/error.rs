@@ -2,6 +2,7 @@
 
 use tn_sentence::PromptError;
 
+use super::GrammarError;
 use crate::TokenizerError;
 
 /// An error in the request for a cell.
@@ -31,16 +32,9 @@ pub enum GenerateError {
         /// Tokens that the model can read.
         context: usize,
     },
-    /// A gene of the panel takes several tokens, or none, where the method needs exactly one.
-    #[error(
-        "the tokenizer writes gene {symbol} as {tokens} tokens; this method needs a tokenizer with one token for each gene of the panel"
-    )]
-    GeneIsNotOneToken {
-        /// The gene.
-        symbol: String,
-        /// Its tokens.
-        tokens: usize,
-    },
+    /// The panel or a header field cannot be written with the tokenizer.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
     /// A sampling option lies outside its range.
     #[error("{name} is {value}, but has to be {expected}")]
     InvalidSampling {

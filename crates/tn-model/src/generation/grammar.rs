@@ -57,7 +57,7 @@ pub struct Grammar {
     genes: Trie,
     /// Nodes on the way to the closing tag.
     closing: Vec<usize>,
-    panel: usize,
+    panel: Vocabulary,
     max_genes: usize,
     header: Vec<Part>,
 }
@@ -76,7 +76,7 @@ impl Grammar {
         spelling.check_row(&words, &tokens)?;
         let genes = Trie::new(&tokens).expect("different words that come back have different tokens");
         let closing = genes.ancestors(genes.end(panel.len())).collect();
-        Ok(Self { genes, closing, panel: panel.len(), max_genes: usize::MAX, header: Vec::new() })
+        Ok(Self { genes, closing, panel: panel.clone(), max_genes: usize::MAX, header: Vec::new() })
     }
 
     /// Closes every cell at the latest after this number of genes.
@@ -102,10 +102,10 @@ impl Grammar {
         !self.header.is_empty()
     }
 
-    /// Returns the number of genes of the panel.
+    /// Returns the genes that may be written.
     #[must_use]
-    pub fn panel_len(&self) -> usize {
-        self.panel
+    pub fn panel(&self) -> &Vocabulary {
+        &self.panel
     }
 
     /// Returns whether every gene and the closing tag are single tokens.

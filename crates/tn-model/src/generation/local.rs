@@ -4,13 +4,13 @@ use rayon::prelude::*;
 use tn_sentence::{FinishReason, Vocabulary};
 
 use super::GenerateError;
-use super::decoding::Decoding;
+use super::decoding::{Decoding, ForcedTokens, Passes, Session};
+use super::expectation::Expectation;
 use super::expected_ranking::ExpectedRanking;
 use super::generator::{Continuation, Deliver, Generator, Request};
-use super::panel::PanelTokens;
+use super::grammar::Grammar;
 use super::sampling::Sampling;
 use super::trajectory::Trajectory;
-use crate::kernels::attention::softmax_in_place;
 use crate::qwen3::Qwen3;
 use crate::tokenizer::SentenceTokenizer;
 
@@ -20,12 +20,38 @@ use crate::tokenizer::SentenceTokenizer;
 pub struct LocalGenerator {
     model: Qwen3,
     tokenizer: SentenceTokenizer,
-    panel: Option<Panel>,
+    grammar: Option<Grammar>,
+    forced: ForcedTokens,
+    expectation: ExpectationOptions,
 }
 
-struct Panel {
-    genes: Vocabulary,
-    tokens: PanelTokens,
+/// How an expected ranking is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ExpectationOptions {
+    /// Where genes are several tokens: a way to begin a gene that is more probable than this is followed by the model, whether it is drawn
+    /// or not; the others count when they are drawn. 0 follows all, 1 none. Lower is slower, and less a matter of chance.
+    pub expand_above: f32,
+    /// When fewer trajectories than asked for are enough.
+    pub early_stop: Option<EarlyStop>,
+}
+
+/// When an expected ranking is good enough.
+///
+/// After every so many trajectories, the ranking of the first genes is compared with that before; if it is the same, there are no more
+/// trajectories. A small number stops by chance sometimes. Which trajectories there are does not depend on how many follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EarlyStop {
+    /// Genes compared, from the first rank.
+    pub ranks: usize,
+    /// Trajectories between two comparisons; at least 1.
+    pub every: u32,
+}
+
+impl Default for ExpectationOptions {
+    /// Follows what is more probable than 0.05, and draws all trajectories.
+    fn default() -> Self {
+        Self { expand_above: 0.05, early_stop: None }
+    }
 }
 
 impl LocalGenerator {
@@ -35,23 +61,50 @@ impl LocalGenerator {
     /// Returns an error when the tokenizer has more tokens than the model.
     pub fn new(model: &Qwen3, tokenizer: SentenceTokenizer) -> Result<Self, GenerateError> {
         tokenizer.check_against(model.config())?;
-        Ok(Self { model: model.merged(), tokenizer, panel: None })
+        let (forced, expectation) = (ForcedTokens::default(), ExpectationOptions::default());
+        Ok(Self { model: model.merged(), tokenizer, grammar: None, forced, expectation })
     }
 
-    /// Restricts gene lists to a panel, no gene twice.
+    /// Restricts gene lists to a panel, no gene twice: see [`Grammar::new`].
     ///
     /// # Errors
-    /// Returns an error when the tokenizer does not write every gene of the panel as one token.
-    pub fn with_panel(mut self, genes: Vocabulary) -> Result<Self, GenerateError> {
-        let tokens = PanelTokens::new(&self.tokenizer, &genes)?;
-        self.panel = Some(Panel { genes, tokens });
-        Ok(self)
+    /// Returns an error when the tokenizer cannot write every gene of the panel.
+    pub fn with_panel(self, genes: Vocabulary) -> Result<Self, GenerateError> {
+        let grammar = Grammar::new(&self.tokenizer, &genes)?;
+        Ok(self.with_grammar(grammar))
+    }
+
+    /// Restricts cells to a grammar, which has to be made with the tokenizer of the model.
+    #[must_use]
+    pub fn with_grammar(mut self, grammar: Grammar) -> Self {
+        self.grammar = Some(grammar);
+        self
+    }
+
+    /// Sets what is done with tokens that the grammar leaves no alternative to. What is written does not depend on it, but for rounding.
+    #[must_use]
+    pub fn with_forced_tokens(mut self, forced: ForcedTokens) -> Self {
+        self.forced = forced;
+        self
+    }
+
+    /// Sets how expected rankings are made.
+    #[must_use]
+    pub fn with_expectation(mut self, options: ExpectationOptions) -> Self {
+        self.expectation = options;
+        self
+    }
+
+    /// Returns the tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &SentenceTokenizer {
+        &self.tokenizer
     }
 
     /// Returns the panel that gene lists are restricted to.
     #[must_use]
     pub fn panel(&self) -> Option<&Vocabulary> {
-        self.panel.as_ref().map(|panel| &panel.genes)
+        self.grammar.as_ref().map(Grammar::panel)
     }
 
     /// Returns the continuations of one request, in the order of the samples.
@@ -59,9 +112,17 @@ impl LocalGenerator {
     /// # Errors
     /// Returns an error when the prompt does not fit into the context.
     pub fn continuations(&self, request: &Request) -> Result<Vec<Continuation>, GenerateError> {
-        let prompt = self.tokens(request)?;
-        let trajectories = self.decoding().run(request, &prompt, |_, _, _| {});
-        Ok(trajectories.iter().map(|trajectory| self.continuation(trajectory)).collect())
+        Ok(self.continuations_and_passes(request)?.0)
+    }
+
+    /// Returns the continuations of one request, in the order of the samples, and how often the model was run for them.
+    ///
+    /// # Errors
+    /// Returns an error when the prompt does not fit into the context.
+    pub fn continuations_and_passes(&self, request: &Request) -> Result<(Vec<Continuation>, Passes), GenerateError> {
+        let mut session = self.session(request)?;
+        let trajectories = session.run(0..request.samples, None);
+        Ok((trajectories.iter().map(|trajectory| self.continuation(trajectory)).collect(), session.passes))
     }
 
     /// Returns the expected ranking over the request's samples, drawn at temperature 1 from one reading of the prompt, and the continuation
@@ -76,21 +137,14 @@ impl LocalGenerator {
     /// # Panics
     /// Panics when the generator has no panel.
     pub fn expected_ranking(&self, request: &Request) -> Result<(Continuation, ExpectedRanking), GenerateError> {
-        let panel = self.panel.as_ref().expect("an expected ranking needs a panel: call with_panel first");
+        let grammar = self.grammar.as_ref().expect("an expected ranking needs a panel: call with_panel first");
         let request = Request { sampling: Sampling::AS_TRAINED, ..request.clone() };
-        let prompt = self.tokens(&request)?;
-        let mut ranking = ExpectedRanking::new(panel.genes.len());
-        let trajectories = self.decoding().run(&request, &prompt, |trajectory, rank, logits| {
-            let mut probabilities = trajectory.restrict(logits, &panel.tokens);
-            softmax_in_place(&mut probabilities);
-            let genes = panel.tokens.genes().iter().enumerate().map(|(gene, &token)| (gene, probabilities[token as usize]));
-            ranking.add(rank, genes);
-        });
-        let writing = trajectories.iter().filter(|trajectory| trajectory.in_genes).count() as u32;
-        let ranking = ranking.average(writing);
-        let genes: Vec<&str> = ranking.genes().into_iter().map(|gene| panel.genes.symbol(gene)).collect();
-        let (text, finish_reason) = match writing {
-            0 => (text(&trajectories[0]), trajectories[0].finished.unwrap_or(FinishReason::Length)),
+        let mut session = self.session(&request)?;
+        let mut expectation = Expectation::new(grammar, request.samples as usize, self.expectation.expand_above);
+        let (trajectories, ranking) = self.draw_until_stable(&mut session, request.samples, &mut expectation);
+        let genes: Vec<&str> = ranking.genes().into_iter().map(|gene| grammar.panel().symbol(gene)).collect();
+        let (text, finish_reason) = match ranking.trajectories() {
+            0 => (text(&trajectories[0].text), trajectories[0].finished.unwrap_or(FinishReason::Length)),
             _ => (format!("{} {} </cs>", common_header(&trajectories), genes.join(" ")), FinishReason::Closed),
         };
         let continuation = Continuation {
@@ -101,6 +155,38 @@ impl LocalGenerator {
             is_cut_between_genes: false,
         };
         Ok((continuation, ranking))
+    }
+
+    /// Runs the samples, all together or until the ranking no longer changes.
+    fn draw_until_stable(
+        &self,
+        session: &mut Session<'_>,
+        samples: u32,
+        expectation: &mut Expectation<'_>,
+    ) -> (Vec<Trajectory>, ExpectedRanking) {
+        let step = self.expectation.early_stop.map_or(samples, |stop| stop.every.max(1));
+        let mut trajectories: Vec<Trajectory> = Vec::new();
+        let mut before: Option<Vec<usize>> = None;
+        loop {
+            let first = trajectories.len() as u32;
+            trajectories.extend(session.run(first..samples.min(first.saturating_add(step)), Some(&mut *expectation)));
+            let writing = trajectories.iter().filter(|trajectory| trajectory.in_genes).count() as u32;
+            let ranking = expectation.sum().average(writing);
+            if trajectories.len() as u32 >= samples {
+                return (trajectories, ranking);
+            }
+            let mut genes = ranking.genes();
+            genes.truncate(self.expectation.early_stop.map_or(0, |stop| stop.ranks));
+            if writing > 0 && before.as_ref() == Some(&genes) {
+                return (trajectories, ranking);
+            }
+            before = Some(genes);
+        }
+    }
+
+    fn session<'a>(&'a self, request: &'a Request) -> Result<Session<'a>, GenerateError> {
+        let decoding = Decoding { model: &self.model, tokenizer: &self.tokenizer, grammar: self.grammar.as_ref(), forced: self.forced };
+        Ok(decoding.session(request, self.tokens(request)?))
     }
 
     fn tokens(&self, request: &Request) -> Result<Vec<u32>, GenerateError> {
@@ -117,17 +203,15 @@ impl LocalGenerator {
         Ok(tokens)
     }
 
-    fn decoding(&self) -> Decoding<'_> {
-        Decoding { model: &self.model, tokenizer: &self.tokenizer, panel: self.panel.as_ref().map(|panel| &panel.tokens) }
-    }
-
     fn continuation(&self, trajectory: &Trajectory) -> Continuation {
+        // A gene that the limit has cut is left out.
+        let is_cut_between_genes = self.grammar.is_some() && trajectory.is_cut_in_genes();
         Continuation {
-            text: text(trajectory),
+            text: text(if is_cut_between_genes { trajectory.whole_text() } else { &trajectory.text }),
             finish_reason: trajectory.finished.unwrap_or(FinishReason::Length),
             tokens: trajectory.tokens as u32,
             repairs: trajectory.repairs,
-            is_cut_between_genes: self.panel.is_some() && trajectory.is_cut_in_genes(),
+            is_cut_between_genes,
         }
     }
 }
@@ -138,8 +222,8 @@ impl Generator for LocalGenerator {
     }
 }
 
-fn text(trajectory: &Trajectory) -> String {
-    String::from_utf8_lossy(&trajectory.text).into_owned()
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Returns the header that most trajectories wrote before their genes, the first among equals.
@@ -147,7 +231,7 @@ fn common_header(trajectories: &[Trajectory]) -> String {
     let headers: Vec<String> = trajectories
         .iter()
         .filter(|trajectory| trajectory.in_genes)
-        .map(text)
+        .map(|trajectory| text(&trajectory.text))
         .map(|text| text.split_once("<cs>").map_or(String::new(), |(header, _)| format!("{header}<cs>")))
         .collect();
     let count = |header: &String| headers.iter().filter(|h| *h == header).count();

@@ -3,14 +3,14 @@
 use rand_chacha::ChaCha8Rng;
 use tn_sentence::FinishReason;
 
-use super::panel::PanelTokens;
+use super::grammar::{Grammar, GrammarState};
 use super::sampling::{Sampling, argmax};
 use crate::tokenizer::SentenceTokenizer;
 
 const OPEN_TAG: &[u8] = b"<cs>";
 const CLOSE_TAG: &[u8] = b"</cs>";
 
-/// A continuation: its text so far, the genes it has written, and how it ended.
+/// A continuation: its text so far, where it stands in the grammar, and how it ended.
 pub(crate) struct Trajectory {
     pub(crate) rng: ChaCha8Rng,
     pub(crate) text: Vec<u8>,
@@ -19,27 +19,54 @@ pub(crate) struct Trajectory {
     pub(crate) finished: Option<FinishReason>,
     /// Whether the gene list has begun.
     pub(crate) in_genes: bool,
-    /// Genes of the panel that are written already.
-    written: Vec<bool>,
+    /// Where it stands; nothing without a grammar, and in a header that is not part of the grammar.
+    state: Option<GrammarState>,
+    /// Length of the text up to the last whole gene.
+    whole: usize,
 }
 
 impl Trajectory {
-    pub(crate) fn new(rng: ChaCha8Rng, in_genes: bool, panel: usize) -> Self {
-        Self { rng, text: Vec::new(), tokens: 0, repairs: 0, finished: None, in_genes, written: vec![false; panel] }
+    pub(crate) fn new(rng: ChaCha8Rng, in_genes: bool, grammar: Option<&Grammar>) -> Self {
+        let state = grammar.and_then(|grammar| match in_genes {
+            true => Some(GrammarState::in_genes(grammar)),
+            false => grammar.has_header().then(|| GrammarState::at_header(grammar)),
+        });
+        Self { rng, text: Vec::new(), tokens: 0, repairs: 0, finished: None, in_genes, state, whole: 0 }
     }
 
-    /// Draws the next token. With a panel, a gene list is drawn among the genes that are not yet written and the closing tag only, as if the
-    /// model had no other tokens; a step whose most probable token was another one counts as a repair.
-    pub(crate) fn draw(&mut self, logits: &[f32], sampling: &Sampling, panel: Option<&PanelTokens>) -> u32 {
-        match panel {
-            Some(panel) if self.in_genes => {
-                if !self.allows(argmax(logits) as u32, panel) {
-                    self.repairs += 1;
-                }
-                sampling.draw(&self.restrict(logits, panel), &mut self.rng)
-            }
-            _ => sampling.draw(logits, &mut self.rng),
+    /// Draws the next token. Under a grammar, it is drawn among the tokens that may follow, as if the model had no other tokens; a step
+    /// whose most probable token was another one counts as a repair. A token without an alternative is no draw and takes no random number.
+    pub(crate) fn draw(&mut self, logits: &[f32], sampling: &Sampling, grammar: Option<&Grammar>) -> u32 {
+        let Some((grammar, state)) = grammar.zip(self.state.as_ref()) else { return sampling.draw(logits, &mut self.rng) };
+        let allowed = state.allowed(grammar);
+        if let &[only] = allowed {
+            return only;
         }
+        if allowed.binary_search(&(argmax(logits) as u32)).is_err() {
+            self.repairs += 1;
+        }
+        sampling.draw_among(allowed, logits, &mut self.rng)
+    }
+
+    /// Returns where the continuation stands in the grammar.
+    pub(crate) fn state(&self) -> Option<&GrammarState> {
+        self.state.as_ref()
+    }
+
+    /// Writes the gene that the next token would end, and returns whether there is one.
+    pub(crate) fn end_gene(&mut self, token: u32, grammar: Option<&Grammar>) -> bool {
+        let Some((grammar, state)) = grammar.zip(self.state.as_mut()) else { return false };
+        let ends = state.ends_gene(grammar, token);
+        if ends {
+            state.end_gene(grammar);
+        }
+        ends
+    }
+
+    /// Returns the tokens that follow without an alternative.
+    pub(crate) fn forced(&self, grammar: Option<&Grammar>) -> Vec<u32> {
+        let state = self.state.as_ref().filter(|_| self.finished.is_none());
+        grammar.zip(state).map_or_else(Vec::new, |(grammar, state)| state.forced(grammar))
     }
 
     /// Returns whether the token limit came inside the gene list.
@@ -47,31 +74,17 @@ impl Trajectory {
         self.finished.is_none() && self.in_genes
     }
 
-    fn allows(&self, token: u32, panel: &PanelTokens) -> bool {
-        token == panel.close() || panel.gene_of(token).is_some_and(|gene| !self.written[gene])
-    }
-
-    /// Returns the logits with everything forbidden but genes that are not yet written and the closing tag.
-    pub(crate) fn restrict(&self, logits: &[f32], panel: &PanelTokens) -> Vec<f32> {
-        let mut restricted = vec![f32::NEG_INFINITY; logits.len()];
-        restricted[panel.close() as usize] = logits[panel.close() as usize];
-        for (&token, _) in panel.genes().iter().zip(&self.written).filter(|(_, written)| !**written) {
-            restricted[token as usize] = logits[token as usize];
-        }
-        restricted
+    /// Returns the text up to the last whole gene.
+    pub(crate) fn whole_text(&self) -> &[u8] {
+        &self.text[..self.whole]
     }
 
     /// Appends a token and notes whether it ends the cell.
-    pub(crate) fn push(&mut self, token: u32, tokenizer: &SentenceTokenizer, panel: Option<&PanelTokens>) {
+    pub(crate) fn push(&mut self, token: u32, tokenizer: &SentenceTokenizer, grammar: Option<&Grammar>) {
         self.tokens += 1;
         if token == tokenizer.end_of_text() {
             self.finished = Some(FinishReason::End);
             return;
-        }
-        if self.in_genes
-            && let Some(gene) = panel.and_then(|panel| panel.gene_of(token))
-        {
-            self.written[gene] = true;
         }
         let before = self.text.len();
         self.text.extend_from_slice(tokenizer.token_text(token));
@@ -80,6 +93,20 @@ impl Trajectory {
         if let Some(at) = find(&self.text[tail..], CLOSE_TAG) {
             self.text.truncate(tail + at + CLOSE_TAG.len());
             self.finished = Some(FinishReason::Closed);
+        }
+        if let Some(grammar) = grammar {
+            self.advance(token, grammar);
+        }
+    }
+
+    fn advance(&mut self, token: u32, grammar: &Grammar) {
+        match &mut self.state {
+            Some(state) => state.advance(grammar, token).expect("drawn from what is allowed"),
+            None if self.in_genes => self.state = Some(GrammarState::in_genes(grammar)),
+            None => {}
+        }
+        if self.state.as_ref().is_some_and(|state| state.is_between_genes(grammar)) {
+            self.whole = self.text.len();
         }
     }
 }

@@ -67,6 +67,12 @@ impl<'m> Continuations<'m> {
         self.logits = self.prompt_logits.clone().repeat_dim(0, count);
     }
 
+    /// Returns the number of continuations.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.logits.dims()[0]
+    }
+
     /// Returns the logits of the next token of every continuation, `[continuations, vocabulary]`.
     #[must_use]
     pub fn logits(&self) -> &Tensor<2> {
@@ -87,7 +93,7 @@ impl<'m> Continuations<'m> {
     /// # Panics
     /// Panics when there is not one run for each continuation, a run is empty, or the capacity is used up.
     pub fn push_runs(&mut self, runs: &[&[u32]]) {
-        assert_eq!(runs.len(), self.logits.dims()[0], "one run for each continuation");
+        assert_eq!(runs.len(), self.count(), "one run for each continuation");
         let tokens = runs.concat();
         let runs: Vec<Run> = runs.iter().enumerate().map(|(continuation, run)| Run { continuation, tokens: run.len() }).collect();
         let positions = self.positions(&runs);

@@ -59,7 +59,7 @@ impl GrammarState {
     fn at(grammar: &Grammar, place: Place) -> Self {
         let mut state = Self {
             place,
-            written: vec![0; grammar.panel.div_ceil(64)],
+            written: vec![0; grammar.panel.len().div_ceil(64)],
             written_below: vec![0; grammar.genes.inner_nodes()],
             genes: 0,
             allowed: Vec::new(),
@@ -167,13 +167,12 @@ impl GrammarState {
                 self.write(grammar, gene);
                 Place::Genes { node: Trie::ROOT }
             }
-            _ if grammar.genes.item(next) == Some(grammar.panel) => Place::Closed,
+            _ if grammar.genes.item(next) == Some(grammar.panel.len()) => Place::Closed,
             _ => Place::Genes { node: next },
         }
     }
 
-    /// Writes the gene that ends at the present node, if there is one, and stands between words.
-    pub(crate) fn write_pending(&mut self, grammar: &Grammar) {
+    fn write_pending(&mut self, grammar: &Grammar) {
         let Place::Genes { node } = self.place else { return };
         if let Some(gene) = self.gene_at(grammar, node) {
             self.write(grammar, gene);
@@ -193,7 +192,7 @@ impl GrammarState {
 
     /// Returns the gene that is complete at a node and not written yet.
     pub(crate) fn gene_at(&self, grammar: &Grammar, node: usize) -> Option<usize> {
-        grammar.genes.item(node).filter(|&item| item < grammar.panel && !self.is_written(item))
+        grammar.genes.item(node).filter(|&item| item < grammar.panel.len() && !self.is_written(item))
     }
 
     /// Returns the node of the genes that the cell is at.
@@ -206,14 +205,37 @@ impl GrammarState {
 
     /// Returns the children of a node of the genes that lead to something that may be written.
     pub(crate) fn open_children<'s>(&'s self, grammar: &'s Grammar, node: usize) -> impl Iterator<Item = usize> + 's {
-        let full = self.genes >= grammar.max_genes;
+        self.children_after(grammar, node, self.genes)
+    }
+
+    /// Returns the tokens that begin another word at a node where a gene may end.
+    pub(crate) fn ends<'s>(&'s self, grammar: &'s Grammar, node: usize) -> impl Iterator<Item = u32> + 's {
+        // That gene leaves something open at every node above it, or it could not go on: only the budget changes.
+        let may_end = node != Trie::ROOT && self.gene_at(grammar, node).is_some();
+        let words = may_end.then(|| self.children_after(grammar, Trie::ROOT, self.genes + 1));
+        words.into_iter().flatten().map(|child| grammar.genes.token(child))
+    }
+
+    /// Returns whether a token that may follow ends the gene at the present node.
+    pub(crate) fn ends_gene(&self, grammar: &Grammar, token: u32) -> bool {
+        self.node().is_some_and(|node| self.gene_at(grammar, node).is_some() && grammar.genes.child(node, token).is_none())
+    }
+
+    /// Writes the gene that ends at the present node, before another word is begun.
+    pub(crate) fn end_gene(&mut self, grammar: &Grammar) {
+        self.write_pending(grammar);
+        self.collect_allowed(grammar);
+    }
+
+    fn children_after<'s>(&'s self, grammar: &'s Grammar, node: usize, genes: usize) -> impl Iterator<Item = usize> + 's {
+        let full = genes >= grammar.max_genes;
         grammar.genes.children(node).filter(move |&child| if full { grammar.closes(child) } else { self.is_open(grammar, child) })
     }
 
     fn is_open(&self, grammar: &Grammar, node: usize) -> bool {
         match grammar.genes.inner(node) {
             Some(inner) => self.written_below[inner] < grammar.genes.count(node),
-            None => grammar.genes.item(node).is_some_and(|item| item == grammar.panel || !self.is_written(item)),
+            None => grammar.genes.item(node).is_some_and(|item| item == grammar.panel.len() || !self.is_written(item)),
         }
     }
 
@@ -234,15 +256,10 @@ impl GrammarState {
         let mut allowed = std::mem::take(&mut self.allowed);
         allowed.clear();
         if let Place::Genes { node } = self.place {
-            let tokens = |nodes: &mut Vec<u32>, from: &Self, node: usize| {
-                nodes.extend(from.open_children(grammar, node).map(|n| grammar.genes.token(n)))
-            };
-            tokens(&mut allowed, self, node);
-            if node != Trie::ROOT && self.gene_at(grammar, node).is_some() {
-                // The gene may end here. It leaves something open at each node above it, so only the budget changes.
-                self.genes += 1;
-                tokens(&mut allowed, self, Trie::ROOT);
-                self.genes -= 1;
+            allowed.extend(self.open_children(grammar, node).map(|child| grammar.genes.token(child)));
+            let going_on = allowed.len();
+            allowed.extend(self.ends(grammar, node));
+            if allowed.len() > going_on {
                 allowed.sort_unstable();
             }
         }

@@ -20,6 +20,7 @@ pub(crate) struct Trie {
     /// Among the nodes with children, the number of each.
     inner: Vec<u32>,
     inner_nodes: usize,
+    depth: usize,
 }
 
 impl Trie {
@@ -41,6 +42,7 @@ impl Trie {
             ends: vec![0; paths.len()],
             inner: Vec::new(),
             inner_nodes: 0,
+            depth: paths.iter().map(Vec::len).max().unwrap_or(0),
         };
         let mut queue = VecDeque::from([(0, order.as_slice())]);
         while let Some((depth, items)) = queue.pop_front() {
@@ -113,6 +115,11 @@ impl Trie {
         let mut path: Vec<u32> = self.ancestors(node).filter(|&node| node != Self::ROOT).map(|node| self.tokens[node]).collect();
         path.reverse();
         path
+    }
+
+    /// Returns the length of the longest sequence.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
     }
 
     /// Returns the number of a node among those with children.
