@@ -46,6 +46,7 @@
 //! | pairs of control and perturbed predictions | fold changes | [`Response`] |
 //! | predicted and observed fold changes | their agreement | [`fold_change_agreement`], [`spearman`] |
 //! | scores and labels | how well they separate | [`auroc`] |
+//! | probabilities and rankings | whether they come true as often as they say | [`ReliabilityTable`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
 //! | any of these | a figure | [`plot`] |
 //!
@@ -61,6 +62,7 @@
 
 mod auroc;
 pub mod baseline;
+mod calibration;
 mod correlation;
 mod expression;
 mod false_discovery;
@@ -73,6 +75,7 @@ mod score;
 
 pub use auroc::{AurocError, auroc};
 pub use baseline::{predict_tasks, score_cells};
+pub use calibration::{CalibrationError, ReliabilityBin, ReliabilityTable};
 pub use correlation::{Correlation, CorrelationError, average_ranks, pearson, spearman};
 pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, ExpressionModel};
 pub use false_discovery::benjamini_hochberg;
