@@ -7,6 +7,9 @@
 //! |---|---|
 //! | `training/step/8x1100_tokens` | loss and gradients of 8 sequences of 1,100 tokens, 0.8 million parameters |
 //! | `generation/expected_ranking/16_trajectories` | reads a prompt of 20 neighbors and writes 16 cells from it |
+//! | `generation/grammar/one_token_genes/1122_genes` | writes a cell under a grammar from given logits of 151,669 tokens, without a model |
+//! | `generation/grammar/qwen3_tokens/1122_genes` | the same, each gene in the tokens of Qwen3; only where its tokenizer is |
+//! | `generation/grammar/decode_step/one_layer` | what that is beside: a step of a decoder of 0.6B's shape, with 1 layer of its 28 |
 //! | `sentence/encode/10k_cells` | counts to rankings |
 //! | `sentence/parse/10k_cells` | text to cells |
 //! | `spatial/traversal/nearest_first/10k_cells` | an order of all cells of a section |

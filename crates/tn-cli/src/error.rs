@@ -82,7 +82,9 @@ pub(crate) enum CliError {
 
     #[error("the gene panel {} has no genes", path.display())]
     EmptyPanel { path: PathBuf },
-    #[error("the tokenizer in {} cannot write the genes of {} as one token each", folder.display(), panel.display())]
+    #[error("{} holds no header fields", path.display())]
+    HeaderFields { path: PathBuf, source: serde_json::Error },
+    #[error("the tokenizer in {} cannot write the genes of {}", folder.display(), panel.display())]
     PanelMismatch { folder: PathBuf, panel: PathBuf, source: Box<GenerateError> },
 
     /// A table lacks a column or has one of the wrong type: probably another kind of table.
@@ -202,6 +204,7 @@ impl CliError {
             | Self::Panel { .. }
             | Self::EmptyPanel { .. }
             | Self::PanelMismatch { .. }
+            | Self::HeaderFields { .. }
             | Self::EmptyTable { .. }
             | Self::UnknownKey { .. }
             | Self::UnknownSplit { .. }

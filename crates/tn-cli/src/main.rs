@@ -8,6 +8,7 @@ mod cell_tables;
 mod commands;
 mod error;
 mod gene_panel;
+mod header_fields;
 mod interrupt;
 mod model_folder;
 mod progress;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tissuenarrator::model::{CheckpointReader, Device, Qwen3, SentenceTokenizer};
 
 use crate::error::CliError;
+use crate::header_fields;
 
 /// A model with its tokenizer.
 pub(crate) struct LoadedModel {
@@ -42,7 +43,7 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let decides = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.ends_with(".safetensors") && !name.starts_with("training_state.")
-            || ["config.json", "tokenizer.json", "adapter_config.json"].contains(&name.as_ref())
+            || ["config.json", "tokenizer.json", "adapter_config.json", header_fields::FILE_NAME].contains(&name.as_ref())
     };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(decides).collect();

@@ -5,7 +5,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use tn_model::generation::{ForbiddenToken, Grammar, GrammarError, GrammarState, HeaderField};
 use tn_model::{SentenceTokenizer, TokenizerOptions};
-use tn_sentence::{CellSentence, Vocabulary};
+use tn_sentence::{CellSentence, Metadata, Vocabulary};
 
 /// Symbols that are each other's beginning, without a letter, with signs, and plain ones.
 const SYMBOLS: [&str; 14] =
@@ -212,6 +212,17 @@ fn an_empty_panel_is_an_empty_cell() {
     let tokenizer = trained();
     let grammar = Grammar::new(&tokenizer, &Vocabulary::new::<[&str; 0]>([]).unwrap()).unwrap();
     assert_eq!(tokenizer.decode(&GrammarState::in_genes(&grammar).forced(&grammar)), " </cs>");
+}
+
+#[test]
+fn cells_with_other_fields_have_none_in_common() {
+    let fields =
+        |cells: &[&[(&str, &str)]]| HeaderField::of_cells(cells.iter().map(|pairs| Metadata::from_pairs(pairs.iter().copied()).unwrap()));
+    assert_eq!(fields(&[&[("a", "1"), ("b", "")], &[("a", "1"), ("b", "2")]]).unwrap()[1].values(), Some(&["2".to_owned()][..]));
+    let (a, b, both, none): (&[_], &[_], &[_], &[_]) = (&[("a", "1")], &[("b", "1")], &[("a", "1"), ("b", "1")], &[]);
+    for cells in [&[][..], &[none], &[a, b], &[a, both], &[both, a], &[a, none]] {
+        assert_eq!(fields(cells), None, "{cells:?}");
+    }
 }
 
 #[test]

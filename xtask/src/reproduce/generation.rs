@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 use tissuenarrator::io::TableReader;
-use tissuenarrator::model::generation::{CellWriter, ExpectedRanking, GenerationOptions, LocalGenerator, Sampling};
+use tissuenarrator::model::generation::{CellWriter, ExpectedRanking, GenerationOptions, Grammar, HeaderField, LocalGenerator, Sampling};
 use tissuenarrator::prelude::*;
 
 use super::plan::Plan;
@@ -79,7 +79,7 @@ pub(super) fn generate(
     plan: &Plan,
     seed: u64,
 ) -> Result<Generated> {
-    let writer = Writer { trained, panel: &tissue.panel, plan, seed };
+    let writer = Writer { trained, tissue, plan, seed };
     let trajectories = plan.generation.trajectories;
     let mut expected = |stage: &str, file: &str, conditioning| {
         folder.stage(stage, |folder| {
@@ -104,7 +104,7 @@ pub(super) fn generate(
 /// A trained decoder with what it needs to write cells.
 pub(super) struct Writer<'a> {
     pub(super) trained: &'a Trained,
-    pub(super) panel: &'a Vocabulary,
+    pub(super) tissue: &'a Tissue,
     pub(super) plan: &'a Plan,
     pub(super) seed: u64,
 }
@@ -140,8 +140,21 @@ impl Writer<'_> {
             max_new_tokens: self.plan.generation.max_new_tokens,
             seed: self.seed,
         };
-        let engine = LocalGenerator::new(&self.trained.model, self.trained.tokenizer.clone())?.with_panel(self.panel.clone())?;
+        let grammar = self.grammar(conditioning)?;
+        let engine = LocalGenerator::new(&self.trained.model, self.trained.tokenizer.clone())?.with_grammar(grammar);
         Ok(CellWriter::new(engine, options)?)
+    }
+
+    /// Returns what may be written: genes of the panel and, where the model writes it, a header with the values of the training cells.
+    fn grammar(&self, conditioning: Conditioning) -> Result<Grammar> {
+        let tokenizer = &self.trained.tokenizer;
+        let grammar = Grammar::new(tokenizer, &self.tissue.panel)?;
+        if conditioning != Conditioning::Unconditioned {
+            return Ok(grammar);
+        }
+        let training = self.tissue.cells.iter().filter(|cell| cell.split() == Some("train"));
+        let fields = HeaderField::of_cells(training.map(|cell| cell.metadata.select(&self.plan.metadata)));
+        Ok(grammar.with_fields(tokenizer, &fields.context("training cells have metadata")?)?)
     }
 }
 

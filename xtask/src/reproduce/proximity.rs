@@ -67,7 +67,7 @@ pub(super) fn recover(
                 return Ok(result);
             }
             let study = Study { tissue, plan, effect, focal, partner, seed };
-            let result = study.measure(truth, radius_um, &Writer { trained: &trained, panel: &tissue.panel, plan, seed })?;
+            let result = study.measure(truth, radius_um, &Writer { trained: &trained, tissue, plan, seed })?;
             folder.write_json("proximity.json", &result)?;
             Ok(result)
         })

@@ -12,7 +12,7 @@ use serde_json::json;
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::SentenceTokenizer;
 use tissuenarrator::model::generation::{CellWriter, GenerateError, GenerationOptions, Grammar, LocalGenerator, Sampling};
-use tissuenarrator::sentence::{FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
+use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
 
 use self::chunk::{Chunk, Unfinished};
 use self::engine::{BackendOptions, Engine};
@@ -21,6 +21,7 @@ use super::Mode;
 use crate::cell_tables;
 use crate::error::{CliError, TableKind};
 use crate::gene_panel;
+use crate::header_fields;
 use crate::interrupt::Interrupt;
 use crate::model_folder::{self, LoadedModel};
 use crate::progress::{Console, chain};
@@ -269,7 +270,7 @@ impl Generate {
         let model = self.local_model().unwrap_or(Path::new(""));
         let has_to_match = self.panel.is_some() || model.join(gene_panel::FILE_NAME).exists();
         match Grammar::new(tokenizer, &panel).map_err(GenerateError::from) {
-            Ok(grammar) => Ok(Some(grammar)),
+            Ok(grammar) => Ok(Some(self.with_header(grammar, tokenizer)?)),
             Err(source) if has_to_match => {
                 Err(CliError::PanelMismatch { folder: model.to_owned(), panel: panel_file.to_owned(), source: Box::new(source) })
             }
@@ -279,6 +280,21 @@ impl Generate {
                 Ok(None)
             }
         }
+    }
+
+    /// Adds the header, where it is to be written and the training cells had one form: the fields and values that the model has seen.
+    fn with_header(&self, grammar: Grammar, tokenizer: &SentenceTokenizer) -> Result<Grammar, CliError> {
+        if self.mode.conditioning() != Conditioning::Unconditioned {
+            return Ok(grammar);
+        }
+        for folder in self.adapter.iter().chain(&self.model) {
+            let Some(fields) = header_fields::read(folder)? else { continue };
+            return Ok(grammar.clone().with_fields(tokenizer, &fields).unwrap_or_else(|error| {
+                tracing::warn!("headers are written freely: {error}");
+                grammar
+            }));
+        }
+        Ok(grammar)
     }
 
     fn panel_file(&self) -> Result<Option<PathBuf>, CliError> {

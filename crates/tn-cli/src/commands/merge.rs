@@ -8,7 +8,7 @@ use tissuenarrator::model::{AdapterReader, CheckpointReader, CheckpointWriter, W
 
 use crate::error::CliError;
 use crate::report::Report;
-use crate::{cell_tables, gene_panel, model_folder};
+use crate::{cell_tables, gene_panel, header_fields, model_folder};
 
 /// Merge a LoRA adapter into its base model: one Hugging Face checkpoint that needs no adapter.
 ///
@@ -66,6 +66,7 @@ impl Merge {
                 gene_panel::write(&panel, &self.output.join(gene_panel::FILE_NAME))?;
             }
         }
+        header_fields::copy(&self.adapter, &self.output)?;
         Ok(Report::summary(json!({ "model": self.output, "parameters": base.config().parameter_count() })))
     }
 

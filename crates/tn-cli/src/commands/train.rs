@@ -18,6 +18,7 @@ use self::run_folder::RunFolder;
 use crate::cell_tables::{self, Table};
 use crate::error::{CliError, TableKind};
 use crate::gene_panel;
+use crate::header_fields;
 use crate::interrupt::Interrupt;
 use crate::model_folder::{self, LoadedModel};
 use crate::progress::{Console, Task};
@@ -27,8 +28,8 @@ use crate::report::Report;
 /// Train a model on spatial sentences: from scratch, or a Hugging Face checkpoint with LoRA.
 ///
 /// Sentences of the split `train` are learned, those of `val` tell the validation loss; without a split column all are
-/// learned. The run folder gets the model (config.json, model.safetensors, tokenizer.json) or the adapter, panel.txt and
-/// training.json. A run that was interrupted goes on with --resume and ends with the same weights.
+/// learned. The run folder gets the model (config.json, model.safetensors, tokenizer.json) or the adapter, panel.txt,
+/// header.json and training.json. A run that was interrupted goes on with --resume and ends with the same weights.
 #[derive(Args, Debug)]
 pub(crate) struct Train {
     /// Table of sentences
@@ -187,6 +188,7 @@ impl Train {
         }
 
         let saved_in = self.save(&model, &tokenizer, &panel)?;
+        header_fields::write(&corpus.train, &[&saved_in, &self.output])?;
         tracing::info!("saved in {}", saved_in.display());
         let result = json!({
             "steps": summary.steps,

@@ -99,6 +99,23 @@ fn a_model_writes_in_every_mode() {
 }
 
 #[test]
+fn headers_and_genes_are_those_of_the_training_cells() {
+    let folder = Folder::with_model();
+    assert!(folder.text("run/header.json").contains(r#""key": "class""#));
+    // Genes of several tokens too.
+    std::fs::write(folder.path("genes.txt"), "GFAP\nNOT-IN-THE-TOKENIZER\nNOT-EITHER\n").expect("a file");
+    for options in ["", "--panel genes.txt", "--panel genes.txt --consensus --samples 2"] {
+        folder.run(&format!("generate tasks.parquet -o out.parquet --model run --mode unconditioned --max-new-tokens 120 {options}"));
+        for record in rows::<GeneratedRecord>(&folder, "out.parquet") {
+            let cell = CellSentence::parse(&record.generated_block).expect("a well-formed cell");
+            assert!(cell.metadata().get("class").is_some_and(|class| !class.is_empty()), "{}", record.generated_block);
+            let unknown = cell.ranking().iter().find(|gene| !["GFAP", "NOT-IN-THE-TOKENIZER", "NOT-EITHER"].contains(gene));
+            assert!(options.is_empty() || unknown.is_none(), "{unknown:?}");
+        }
+    }
+}
+
+#[test]
 fn a_consensus_names_many_more_genes_than_were_drawn() {
     let folder = Folder::with_model();
     folder.run("generate tasks.parquet -o out.parquet --model run --consensus --samples 2 --max-new-tokens 5");

@@ -64,6 +64,12 @@ impl Sampling {
         self.choose(allowed.iter().map(|&id| (id, logits[id as usize])), rng)
     }
 
+    /// Returns the most probable token of all, the first among equals; NaN is passed over.
+    #[must_use]
+    pub fn most_probable(logits: &[f32]) -> u32 {
+        most_probable((0..).zip(logits.iter().copied())).0
+    }
+
     fn choose(&self, logits: impl Iterator<Item = (u32, f32)> + Clone, rng: &mut impl Rng) -> u32 {
         let (best, largest) = most_probable(logits.clone());
         if self.temperature == 0.0 {
@@ -115,11 +121,6 @@ impl Sampling {
 fn most_probable(logits: impl Iterator<Item = (u32, f32)>) -> (u32, f32) {
     let larger = |best: (u32, f32), next: (u32, f32)| if next.1 > best.1 || (best.1.is_nan() && !next.1.is_nan()) { next } else { best };
     logits.reduce(larger).unwrap_or((0, f32::NEG_INFINITY))
-}
-
-/// Returns the index of the largest value, the first among equals; NaN is passed over.
-pub(crate) fn argmax(values: &[f32]) -> usize {
-    most_probable((0..).zip(values.iter().copied())).0 as usize
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use tn_sentence::FinishReason;
 
 use super::grammar::{Grammar, GrammarState};
-use super::sampling::{Sampling, argmax};
+use super::sampling::Sampling;
 use crate::tokenizer::SentenceTokenizer;
 
 const OPEN_TAG: &[u8] = b"<cs>";
@@ -42,7 +42,7 @@ impl Trajectory {
         if let &[only] = allowed {
             return only;
         }
-        if allowed.binary_search(&(argmax(logits) as u32)).is_err() {
+        if allowed.binary_search(&Sampling::most_probable(logits)).is_err() {
             self.repairs += 1;
         }
         sampling.draw_among(allowed, logits, &mut self.rng)

@@ -1,5 +1,7 @@
 //! The fields between the position of a cell and its genes.
 
+use std::collections::BTreeSet;
+
 use tn_sentence::{CellSentence, Metadata};
 
 use super::GrammarError;
@@ -44,6 +46,45 @@ impl HeaderField {
     /// Builds a field with free text of about `max_tokens` tokens at most: no tag, no comma, no white space but single blanks.
     pub fn text(key: &str, max_tokens: usize) -> Self {
         Self { key: key.trim().to_lowercase(), values: FieldValues::Text { max_tokens } }
+    }
+
+    /// Returns the fields of some cells, in their order, each with the values that occur; `None` when there are no fields, or the cells have
+    /// not all the same ones. Empty values, which cannot be told from missing ones, are left out.
+    ///
+    /// ```
+    /// use tn_model::generation::HeaderField;
+    /// use tn_sentence::Metadata;
+    ///
+    /// let cells = [[("class", "Oligo"), ("layer", "L1")], [("class", "Astro"), ("layer", "L1")]];
+    /// let fields = HeaderField::of_cells(cells.into_iter().map(Metadata::from_pairs).collect::<Result<Vec<_>, _>>()?);
+    /// assert_eq!(fields, Some(vec![HeaderField::one_of("class", ["Astro", "Oligo"]), HeaderField::one_of("layer", ["L1"])]));
+    /// # Ok::<(), tn_sentence::MetadataError>(())
+    /// ```
+    pub fn of_cells(cells: impl IntoIterator<Item = Metadata>) -> Option<Vec<Self>> {
+        let mut fields: Vec<(String, BTreeSet<String>)> = Vec::new();
+        for (number, cell) in cells.into_iter().enumerate() {
+            if number == 0 {
+                fields = cell.iter().map(|(key, _)| (key.to_owned(), BTreeSet::new())).collect();
+            }
+            if !cell.iter().map(|(key, _)| key).eq(fields.iter().map(|(key, _)| key.as_str())) {
+                return None;
+            }
+            for ((_, value), (_, values)) in cell.iter().zip(&mut fields) {
+                if !value.is_empty() && !values.contains(value) {
+                    values.insert(value.to_owned());
+                }
+            }
+        }
+        let fields: Vec<Self> = fields.into_iter().map(|(key, values)| Self::one_of(&key, values)).collect();
+        (!fields.is_empty()).then_some(fields)
+    }
+
+    /// Returns the values to choose from; `None` for free text.
+    pub fn values(&self) -> Option<&[String]> {
+        match &self.values {
+            FieldValues::OneOf(values) => Some(values),
+            FieldValues::Text { .. } => None,
+        }
     }
 
     /// Returns the key, in lower case as everywhere in a header.
