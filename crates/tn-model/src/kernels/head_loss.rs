@@ -1,7 +1,7 @@
 //! Output head and cross-entropy in one operation, by chunks of rows, so that the logits of all rows never exist together.
 //!
 //! For a row `h` with target `y` and weight `w`: `z = E h`, `loss = w * (ln sum exp(z) - z_y)`, `dz = w * (softmax(z) - onehot(y))`,
-//! `dh = dz E`, `dE = sum of dz^T h`. Rows without a target are left out before the head.
+//! `dh = dz E`, `dE = sum of dz^T h`. Rows without a target or with a weight of 0 are left out before the head.
 
 mod cpu;
 pub(crate) mod reference;

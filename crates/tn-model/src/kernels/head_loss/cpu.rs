@@ -23,7 +23,7 @@ pub(super) struct Result {
     pub(super) head: Option<Vec<f32>>,
 }
 
-/// The rows of a chunk that have a target, one after the other.
+/// The rows of a chunk that count, one after the other.
 struct Chunk {
     rows: Vec<usize>,
     targets: Vec<u32>,
@@ -32,7 +32,9 @@ struct Chunk {
 }
 
 fn chunks(values: &[f32], targets: &[Option<u32>], weights: &[f32], features: usize) -> impl Iterator<Item = Chunk> {
-    let labelled: Vec<(usize, u32)> = targets.iter().enumerate().filter_map(|(row, t)| t.map(|t| (row, t))).collect();
+    let counts = |row: &usize| weights[*row] != 0.0;
+    let labelled: Vec<(usize, u32)> =
+        (0..targets.len()).filter(counts).filter_map(|row| targets[row].map(|target| (row, target))).collect();
     let chunks: Vec<Chunk> = labelled
         .chunks(CHUNK)
         .map(|part| Chunk {
