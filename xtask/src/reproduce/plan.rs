@@ -115,7 +115,7 @@ impl Plan {
             simulation: None,
             metadata: vec!["class"],
             neighbors: 10,
-            training: TrainingPlan { steps: 11_000, tie_draws: 8, ..small.training },
+            training: TrainingPlan { steps: 8_000, tie_draws: 8, ..small.training },
             proximity: None,
             ..small
         }
