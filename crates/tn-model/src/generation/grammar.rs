@@ -68,6 +68,7 @@ impl Grammar {
     /// # Errors
     /// Returns an error for a gene, or the closing tag, that does not come back from its tokens, or whose tokens depend on the words beside
     /// it.
+    #[expect(clippy::missing_panics_doc, reason = "different words that come back have different tokens")]
     pub fn new(tokenizer: &SentenceTokenizer, panel: &Vocabulary) -> Result<Self, GrammarError> {
         let spelling = Words::new(tokenizer);
         let words: Vec<String> = panel.iter().map(|symbol| format!(" {symbol}")).chain([" </cs>".to_owned()]).collect();

@@ -116,9 +116,10 @@ impl GrammarState {
             return run;
         }
         let mut state = self.clone();
-        while let &[token] = state.allowed(grammar) {
+        while let &[token] = state.allowed(grammar)
+            && state.advance(grammar, token).is_ok()
+        {
             run.push(token);
-            state.advance(grammar, token).expect("the only token that is allowed");
         }
         run
     }
