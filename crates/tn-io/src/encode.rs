@@ -45,11 +45,25 @@ pub struct EncodeOptions {
     layer: Option<String>,
     coordinates: Option<(String, String)>,
     section: Option<String>,
-    columns: Vec<String>,
+    columns: Vec<Column>,
     normalization: Normalization,
     max_genes: Option<usize>,
     tie_break: TieBreak,
     seed: Option<u64>,
+}
+
+/// A column that is copied, and its name in the metadata of the cells.
+#[derive(Clone, Debug)]
+struct Column {
+    name: String,
+    column: String,
+}
+
+impl Column {
+    /// Returns the column as the command line takes it.
+    fn argument(&self) -> String {
+        if self.name == self.column { self.column.clone() } else { format!("{}={}", self.name, self.column) }
+    }
 }
 
 impl EncodeOptions {
@@ -87,7 +101,15 @@ impl EncodeOptions {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.columns = columns.into_iter().map(Into::into).collect();
+        self.columns.extend(columns.into_iter().map(Into::into).map(|column| Column { name: column.clone(), column }));
+        self
+    }
+
+    /// Copies a column into the metadata of the cells under another name: later steps look for `class`, `split` and
+    /// `spatial_domain`.
+    #[must_use]
+    pub fn with_column_as(mut self, column: &str, name: &str) -> Self {
+        self.columns.push(Column { name: name.to_owned(), column: column.to_owned() });
         self
     }
 
@@ -140,7 +162,7 @@ impl EncodeOptions {
             .with_option("x", x)
             .with_option("y", y)
             .with_option("section", &self.section)
-            .with_option("columns", &self.columns)
+            .with_option("columns", self.columns.iter().map(Column::argument).collect::<Vec<_>>())
             .with_option("normalize", normalization)
             .with_option("max_genes", self.max_genes)
             .with_option("tie_break", tie_break)
@@ -389,20 +411,19 @@ impl CellTable {
         let chosen = options
             .columns
             .iter()
-            .map(|name| {
-                if !has(name) {
+            .map(|Column { name, column }| {
+                if !has(column) {
+                    let class = ColumnRole::Class.as_str();
+                    let suggestion = candidates(&columns, ColumnRole::Class).into_iter().map(|(candidate, _)| candidate).next();
                     return Err(EncodeSectionError::MissingColumn {
                         file: reader.file_name(),
-                        column: name.clone(),
+                        column: column.clone(),
                         option: "columns",
-                        suggestion: candidates(&columns, ColumnRole::Class)
-                            .into_iter()
-                            .map(|(name, _)| name)
-                            .find(|_| name == ColumnRole::Class.as_str()),
+                        suggestion: suggestion.filter(|_| name == class).map(|candidate| format!("{class}={candidate}")),
                         columns: columns.clone(),
                     });
                 }
-                Ok((name.clone(), reader.text_column(name)?))
+                Ok((name.clone(), reader.text_column(column)?))
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { names: reader.cell_names()?, coordinates, section: reader.text_column(section)?, columns: chosen })
@@ -445,7 +466,7 @@ pub fn encode_file(input: &Path, output: &Path, options: &EncodeOptions) -> Resu
     };
     let mut cells = EncodedCells::new(&section, options)?;
     let provenance = options.provenance().with_input(input).map_err(|source| ReadError::Open { path: input.to_owned(), source })?;
-    let keys: Vec<String> = options.columns.iter().map(|column| column.trim().to_lowercase()).collect();
+    let keys: Vec<String> = options.columns.iter().map(|column| column.name.trim().to_lowercase()).collect();
     let panel = serde_json::Value::from_iter(cells.vocabulary().iter());
     let mut writer = TableWriter::create_with_columns(output, &keys)?
         .with_metadata(PROVENANCE_KEY, &provenance.to_json())

@@ -48,6 +48,19 @@ fn cells_are_ranked_with_their_places_and_metadata() {
 }
 
 #[test]
+fn a_column_can_have_another_name_in_the_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.parquet");
+    let options = EncodeOptions::new().with_columns(["class"]).with_column_as("note", "split");
+    encode_file(&golden("csr.h5ad"), &path, &options).unwrap();
+    let table = TableReader::<CellRecord>::open(&path).unwrap();
+    assert!(table.metadata()[PROVENANCE_KEY].contains(r#""columns":["class","split=note"]"#), "{:?}", table.metadata());
+    let keys: Vec<Vec<String>> =
+        table.read_all().unwrap().iter().map(|cell| cell.metadata.iter().map(|(key, _)| key.to_owned()).collect()).collect();
+    assert!(keys.iter().any(|keys| keys == &["class", "split"]) && keys.iter().flatten().all(|key| key != "note"), "{keys:?}");
+}
+
+#[test]
 fn a_file_becomes_a_table_with_its_provenance_and_panel() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cells.parquet");
@@ -102,7 +115,7 @@ fn a_missing_column_is_named_with_those_there_are_and_the_option() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a.h5ad");
     write(&file, 2, &["A"], &[1.0]);
-    check_error(encode(&file, &EncodeOptions::new().with_columns(["class"])), "did you mean --columns cell_type?");
+    check_error(encode(&file, &EncodeOptions::new().with_columns(["class"])), "did you mean --columns class=cell_type?");
 }
 
 #[test]

@@ -35,7 +35,8 @@ pub(crate) struct Encode {
     /// Column of sections: cells that share a coordinate frame [default: section]
     #[arg(long, value_name = "COLUMN")]
     section: Option<String>,
-    /// Columns to copy [default: those of class, split, spatial_domain and perturbation that exist]
+    /// Columns to copy; NAME=COLUMN gives one the name that later steps look for, as in class=cell_type [default: those of class, split,
+    /// spatial_domain and perturbation that exist]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     columns: Option<Vec<String>>,
     /// What happens to values before they are ranked
@@ -83,8 +84,13 @@ impl Encode {
             Ties::Seed => TieBreak::Seed,
             Ties::Symbol => TieBreak::Symbol,
         };
-        let mut options =
-            EncodeOptions::new().with_columns(self.columns()?).with_normalization(normalization).with_tie_break(tie_break).with_seed(seed);
+        let mut options = EncodeOptions::new().with_normalization(normalization).with_tie_break(tie_break).with_seed(seed);
+        for column in self.columns()? {
+            options = match column.split_once('=') {
+                Some((name, column)) => options.with_column_as(column.trim(), name.trim()),
+                None => options.with_columns([column]),
+            };
+        }
         if let Some(layer) = &self.layer {
             options = options.with_layer(layer);
         }
