@@ -240,7 +240,10 @@ impl CliError {
             }
             Self::Servers(RemoteError::Unsupported { option: "top_k", .. }) => "draw from all tokens with --top-k 0".to_owned(),
             Self::Servers(RemoteError::Unsupported { option: "min_p", .. }) => "leave out --min-p".to_owned(),
-            Self::Servers(RemoteError::Unsupported { .. }) => "leave out --model, or start another server".to_owned(),
+            Self::Servers(RemoteError::Unsupported { option: "prompt (as token ids)", .. }) => {
+                "leave out --model, so that prompts are sent as text".to_owned()
+            }
+            Self::Servers(RemoteError::Unsupported { .. }) => "give the --url of another server, such as vLLM or SGLang".to_owned(),
             Self::Interrupted { .. } | Self::ServersFailed { .. } => "go on with the same command and --resume".to_owned(),
             Self::TokenizerMismatch { .. } => "give a folder whose tokenizer.json was made with its model".to_owned(),
             Self::PanelMismatch { .. } => "is this tokenizer.json of another model? --free writes without a panel".to_owned(),

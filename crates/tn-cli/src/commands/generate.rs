@@ -11,7 +11,9 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::SentenceTokenizer;
-use tissuenarrator::model::generation::{CellWriter, GenerateError, GenerationOptions, Grammar, LocalGenerator, Sampling};
+use tissuenarrator::model::generation::{
+    CellWriter, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError, RemoteGenerator, Sampling,
+};
 use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
 
 use self::chunk::{Chunk, Unfinished};
@@ -128,7 +130,11 @@ impl Generate {
         self.sampling().validate()?;
         let tasks = cell_tables::read::<TaskRecord>(&self.tasks, TableKind::Tasks)?;
         let panel_file = self.panel_file()?;
-        let provenance = self.provenance(seed, panel_file.as_deref())?;
+        let servers = match self.backend.is_server() {
+            true => Some(self.backend.connect(self.model.as_deref())?),
+            false => None,
+        };
+        let provenance = self.provenance(seed, panel_file.as_deref(), servers.as_ref())?;
         let mut shards = Shards::of_output(&self.output, &provenance, self.save_every());
         if self.resume && shards.is_finished() {
             tracing::info!("this run is finished already");
@@ -136,7 +142,10 @@ impl Generate {
             return Ok(Summary::of(&generated.rows).report(tasks.rows.len()));
         }
         shards.check(self.resume)?;
-        let engine = self.engine(seed, panel_file.as_deref())?;
+        let engine = match servers {
+            Some(servers) => Engine::servers(servers, self.options(seed))?,
+            None => self.local_engine(seed, panel_file.as_deref())?,
+        };
         shards.start()?;
 
         let interrupt = Interrupt::watch()?;
@@ -178,6 +187,8 @@ impl Generate {
                 shards.abandon();
                 CliError::Servers(source)
             }
+            // Going on would not help: the options of this run are not for this server.
+            Some(source @ RemoteError::Unsupported { .. }) => CliError::Servers(source),
             Some(source) => CliError::ServersFailed { done, total, source },
         }
     }
@@ -217,13 +228,12 @@ impl Generate {
     /// Refuses what servers cannot do.
     fn check_backend(&self) -> Result<(), CliError> {
         let missing = |what: &str, option| Err(CliError::MissingOption { what: what.to_owned(), option });
-        match (self.backend.is_server(), self.backend.urls(), self.backend.model_name()) {
-            (true, [], _) => return missing("--backend openai", "--url URL"),
-            (false, [_, ..], _) => return missing("--url", "--backend openai"),
-            (false, _, Some(_)) => return missing("--model-name", "--backend openai"),
-            (false, ..) if self.model.is_none() => return missing("--backend local", "--model DIR"),
-            (false, ..) => return Ok(()),
-            (true, ..) => {}
+        match (self.backend.is_server(), self.backend.option_of_servers()) {
+            (true, _) if self.backend.urls().is_empty() => return missing("--backend openai", "--url URL"),
+            (true, _) => {}
+            (false, Some(option)) => return missing(option, "--backend openai"),
+            (false, None) if self.model.is_none() => return missing("--backend local", "--model DIR"),
+            (false, None) => return Ok(()),
         }
         let refused = [
             (self.consensus, "--consensus", "it adds up the probabilities of all genes at every step, and servers return only the text"),
@@ -236,9 +246,9 @@ impl Generate {
         }
     }
 
-    fn engine(&self, seed: u64, panel_file: Option<&Path>) -> Result<Engine, CliError> {
+    fn local_engine(&self, seed: u64, panel_file: Option<&Path>) -> Result<Engine, CliError> {
         let Some(model) = self.local_model() else {
-            return Engine::servers(self.backend.connect(self.model.as_deref())?, self.options(seed));
+            return Err(CliError::MissingOption { what: "--backend local".to_owned(), option: "--model DIR" });
         };
         let LoadedModel { model, tokenizer } = model_folder::load(model, self.adapter.as_deref())?;
         let grammar = match panel_file {
@@ -348,10 +358,10 @@ impl Generate {
         }
     }
 
-    fn provenance(&self, seed: u64, panel_file: Option<&Path>) -> Result<Provenance, CliError> {
-        let mut files = match (&self.model, self.backend.is_server()) {
-            (Some(model), false) => model_folder::files(model),
-            (Some(model), true) => vec![model.join("tokenizer.json")],
+    fn provenance(&self, seed: u64, panel_file: Option<&Path>, servers: Option<&RemoteGenerator>) -> Result<Provenance, CliError> {
+        let mut files = match (&self.model, servers) {
+            (Some(model), None) => model_folder::files(model),
+            (Some(model), Some(_)) => vec![model.join("tokenizer.json")],
             (None, _) => Vec::new(),
         };
         files.extend(self.adapter.as_deref().map(model_folder::files).unwrap_or_default());
@@ -370,10 +380,10 @@ impl Generate {
             .with_option("min_p", sampling.min_p)
             .with_option("max_new_tokens", self.max_new_tokens)
             .with_option("free", self.free);
-        // Not the addresses: a run may go on with other servers.
-        Ok(match self.backend.is_server() {
-            true => provenance.with_option("backend", "openai").with_option("model_name", self.backend.model_name()),
-            false => provenance,
+        // Not the addresses: a run may go on with other servers, but not with another model, whether or not its name was given.
+        Ok(match servers {
+            Some(servers) => provenance.with_option("backend", "openai").with_option("model_name", servers.model()),
+            None => provenance,
         })
     }
 }

@@ -44,6 +44,13 @@ fn a_run_whose_server_fails_goes_on_from_what_is_written() {
     }
     assert!(folder.has("part.parquet.partial") && !folder.has("part.parquet"));
 
+    // A server with another model, and one that does not say where it stopped, do not go on, and spoil nothing.
+    let other = Server::with(Dialect::FULL, vec!["other"], |_| Reply::Good);
+    folder.fail(&format!("{generate} --resume --url {}", other.url()), 3, &["model-name", "tissue", "other"]);
+    let silent = Server::with(Dialect { keeps_stop: false, names_stop: false, ..Dialect::FULL }, vec!["tissue"], |_| Reply::Good);
+    let message = folder.fail(&format!("{generate} --resume --url {}", silent.url()), 2, &["include_stop_str_in_output", "another server"]);
+    assert!(!message.contains("leave out --model") && !message.contains("--resume"), "{message}");
+
     let good = Server::good();
     folder.run(&format!("{generate} --resume --url {}", good.url()));
     assert_eq!(good.received().len(), tasks - 5, "what was written is not written again");
@@ -96,4 +103,9 @@ fn what_servers_cannot_do_is_wrong_usage() {
     folder.fail(&format!("{generate} --adapter run"), 2, &["--adapter", "--model-name"]);
     folder.fail("generate tasks.parquet -o out.parquet --backend openai", 2, &["--backend openai needs --url"]);
     folder.fail("generate tasks.parquet -o out.parquet", 2, &["--backend local needs --model"]);
+    for option in ["--url http://localhost:1", "--model-name m", "--in-flight-tokens 9", "--timeout 9", "--attempts 9"] {
+        let name = option.split(' ').next().unwrap_or_default();
+        let generate = format!("generate tasks.parquet -o out.parquet --model run {option}");
+        folder.fail(&generate, 2, &[&format!("{name} needs --backend openai")]);
+    }
 }

@@ -69,7 +69,7 @@ impl RemoteGenerator {
     /// have the model.
     pub fn connect(options: RemoteOptions) -> Result<Self, RemoteError> {
         options.validate()?;
-        let key = std::env::var(&options.api_key_variable).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        let key = options.key();
         let endpoints = options.endpoints.iter().map(|url| Endpoint::new(url, key.as_deref(), options.timeout, MAX_CONNECTIONS));
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
         let mut connected = Vec::new();
@@ -154,8 +154,12 @@ impl Generator for RemoteGenerator {
         order.sort_by(|&a, &b| requests[a].prompt.cmp(&requests[b].prompt));
         for index in order {
             let request = &requests[index];
-            if let Some(source) = self.missing_option(request) {
-                if deliver(index, Err(GenerateError::Remote { cell_name: request.id.clone(), source })).is_break() {
+            let settled = match request.samples {
+                0 => Some(Ok(Vec::new())),
+                _ => self.missing_option(request).map(|source| Err(GenerateError::Remote { cell_name: request.id.clone(), source })),
+            };
+            if let Some(result) = settled {
+                if deliver(index, result).is_break() {
                     return;
                 }
                 continue;
@@ -268,7 +272,7 @@ fn examine(endpoint: &mut Endpoint, model: Option<&str>, options: &RemoteOptions
     let served = patiently(endpoint, options, probe::served)?;
     let model = probe::choose(endpoint, served, model)?;
     endpoint.understood = patiently(endpoint, options, |endpoint| probe::capabilities(endpoint, &model))?;
-    tracing::debug!("{} serves {model} and understands {:?}", endpoint.url(), endpoint.understood);
+    tracing::debug!("{} serves {model:.100} and understands {:?}", endpoint.url(), endpoint.understood);
     Ok(model)
 }
 

@@ -323,6 +323,23 @@ fn every_request_is_delivered_once() {
     assert!(counts.iter().all(|count| count.load(Ordering::SeqCst) == 1));
 }
 
+#[test]
+fn a_request_for_no_samples_delivers_none() {
+    let server = Server::good();
+    for samples in [SampleRequests::Separate, SampleRequests::Together] {
+        let engine = RemoteGenerator::connect(RemoteOptions { samples, ..remote(&[&server]) }).unwrap();
+        let none = Request { samples: 0, ..request("none", Sampling::default()) };
+        let delivered = Mutex::new(Vec::new());
+        engine.generate(&[none.clone(), request("two", Sampling::default()), none], &|index, result| {
+            delivered.lock().unwrap().push((index, result.unwrap().len()));
+            ControlFlow::Continue(())
+        });
+        let mut delivered = delivered.into_inner().unwrap();
+        delivered.sort_unstable();
+        assert_eq!(delivered, [(0, 0), (1, 2), (2, 0)]);
+    }
+}
+
 fn request(id: &str, sampling: Sampling) -> Request {
     let header = format!("<pos> X: 1, Y: 1 <meta> class: {id} <cs>");
     Request { id: id.to_owned(), prompt: header.clone(), header, samples: 2, sampling, max_new_tokens: 40, seed: 42 }
@@ -409,16 +426,19 @@ fn the_model_is_the_one_named_or_the_only_one() {
     assert!(error.to_string().ends_with(r#"does not serve the model "other"; it serves base, adapter"#), "{error}");
     assert!(matches!(connect(&two, None), Err(RemoteError::ModelNotNamed { served, .. }) if served.len() == 2));
     assert!(matches!(connect(&server(vec![]), None), Err(RemoteError::ModelNotNamed { .. })));
+    assert_eq!(connect(&server(vec!["a\u{1b}[2J", "b"]), None).unwrap().model(), "b");
 }
 
 #[test]
-fn the_key_comes_from_the_environment() {
+fn the_key_comes_from_the_options_or_the_environment() {
     let server = Server::good();
     // Cargo sets this one for tests.
     write(RemoteOptions { api_key_variable: "CARGO_PKG_NAME".to_owned(), ..remote(&[&server]) }, &tasks(1), 1);
     write(remote(&[&server]), &tasks(1), 1);
+    let both = RemoteOptions { api_key: Some("given".to_owned()), api_key_variable: "CARGO_PKG_NAME".to_owned(), ..remote(&[&server]) };
+    write(both, &tasks(1), 1);
     let sent: Vec<Option<String>> = server.received().into_iter().map(|request| request.authorization).collect();
-    assert_eq!(sent, [Some("Bearer tn-model".to_owned()), None]);
+    assert_eq!(sent, [Some("Bearer tn-model".to_owned()), None, Some("Bearer given".to_owned())]);
 }
 
 #[test]

@@ -32,15 +32,15 @@ pub(super) struct BackendOptions {
     /// Name under which the servers have the model or adapter [default: the only one they have]
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
-    /// Tokens of prompts and answers that all servers have at once
-    #[arg(long, value_name = "N", default_value_t = 250_000, value_parser = ranges::count())]
-    in_flight_tokens: usize,
-    /// Seconds for one attempt at a server
-    #[arg(long, value_name = "SECONDS", default_value_t = 300.0, value_parser = ranges::positive)]
-    timeout: f64,
-    /// Attempts for one request, over all servers
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    attempts: u32,
+    /// Tokens of prompts and answers that all servers have at once [default: 250000]
+    #[arg(long, value_name = "N", value_parser = ranges::count())]
+    in_flight_tokens: Option<usize>,
+    /// Seconds for one attempt at a server [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = ranges::positive)]
+    timeout: Option<f64>,
+    /// Attempts for one request, over all servers [default: 8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    attempts: Option<u32>,
 }
 
 impl BackendOptions {
@@ -52,19 +52,29 @@ impl BackendOptions {
         &self.url
     }
 
-    pub(super) fn model_name(&self) -> Option<&str> {
-        self.model_name.as_deref()
+    /// Returns an option that is given and means something to servers only.
+    pub(super) fn option_of_servers(&self) -> Option<&'static str> {
+        let options = [
+            (!self.url.is_empty(), "--url"),
+            (self.model_name.is_some(), "--model-name"),
+            (self.in_flight_tokens.is_some(), "--in-flight-tokens"),
+            (self.timeout.is_some(), "--timeout"),
+            (self.attempts.is_some(), "--attempts"),
+        ];
+        options.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
     }
 
     /// Connects to the servers. With the folder of a model, prompts are sent as the tokens of its tokenizer.
     pub(super) fn connect(&self, model: Option<&Path>) -> Result<RemoteGenerator, CliError> {
         let tokenizer = model.map(SentenceTokenizer::load).transpose()?;
+        let usual = RemoteOptions::new(&self.url);
+        let timeout = self.timeout.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
         let options = RemoteOptions {
             model: self.model_name.clone(),
-            tokens_in_flight: self.in_flight_tokens,
-            attempts: self.attempts,
-            timeout: Duration::try_from_secs_f64(self.timeout).unwrap_or(Duration::MAX),
-            ..RemoteOptions::new(&self.url)
+            tokens_in_flight: self.in_flight_tokens.unwrap_or(usual.tokens_in_flight),
+            attempts: self.attempts.unwrap_or(usual.attempts),
+            timeout: timeout.unwrap_or(usual.timeout),
+            ..usual
         };
         let engine = RemoteGenerator::connect(options)?;
         Ok(match tokenizer {
@@ -83,7 +93,7 @@ pub(super) enum Engine {
 
 impl Engine {
     pub(super) fn servers(engine: RemoteGenerator, options: GenerationOptions) -> Result<Self, CliError> {
-        tracing::info!("the servers have the model {}", engine.model());
+        tracing::info!("the servers have the model {:.100}", engine.model());
         Ok(Self::Servers(CellWriter::new(engine, options)?))
     }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tn_sentence::FinishReason;
 
-use super::error::AttemptError;
+use super::error::{AttemptError, shown};
 use crate::generation::generator::{Continuation, Request};
 
 /// What a server was found to understand beyond the plain interface.
@@ -133,7 +133,7 @@ fn continuation(choice: Choice, tokens: u32) -> Result<Continuation, AttemptErro
                 FinishReason::Closed
             }
             "stop" => FinishReason::End,
-            other => return Err(AttemptError::Malformed { reason: format!("the finish reason is {other:?}") }),
+            other => return Err(AttemptError::Malformed { reason: format!("the finish reason is {:?}", shown(other)) }),
         },
     };
     Ok(Continuation { text, finish_reason, tokens, repairs: 0, is_cut_between_genes: false })

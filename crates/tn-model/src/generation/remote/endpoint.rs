@@ -9,12 +9,10 @@ use ureq::http::{Response, Uri, header};
 use ureq::{Agent, Body, Timeout};
 
 use super::completion::Capabilities;
-use super::error::{AttemptError, RemoteError};
+use super::error::{AttemptError, RemoteError, shown};
 
 /// Bytes of an answer at most. The longest cells have some ten thousand.
 const ANSWER_LIMIT: u64 = 64 << 20;
-/// Bytes of a server's words that errors repeat.
-const MESSAGE_LIMIT: usize = 300;
 /// Servers close idle connections after about 5 seconds; before that they are used again.
 const IDLE: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,9 +46,12 @@ pub(super) enum CallError {
 impl Endpoint {
     /// Prepares connections to a server, of which so many may be open at once.
     pub(super) fn new(url: &str, api_key: Option<&str>, timeout: Duration, connections: usize) -> Result<Self, RemoteError> {
-        let invalid = |reason| RemoteError::InvalidUrl { url: url.to_owned(), reason };
+        let invalid = |reason| RemoteError::InvalidUrl { url: without_user(url), reason };
         let base = url.trim().trim_end_matches('/');
         let base = base.strip_suffix("/v1").unwrap_or(base);
+        if base.contains('@') {
+            return Err(invalid("it names a user; a key is given in the environment"));
+        }
         let uri: Uri = base.parse().map_err(|_| invalid("it cannot be read"))?;
         match uri.scheme_str() {
             Some("http") => {}
@@ -59,9 +60,6 @@ impl Endpoint {
             _ => return Err(invalid("it does not begin with http://")),
         }
         let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| invalid("it names no host"))?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(invalid("it names a user; a key is given in the environment"));
-        }
         if uri.query().is_some() {
             return Err(invalid("it has a query"));
         }
@@ -154,7 +152,7 @@ impl Endpoint {
     }
 
     fn failure(&self, error: ureq::Error) -> AttemptError {
-        let reason = error.to_string();
+        let reason = shown(&error.to_string());
         match error {
             ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => AttemptError::Unreachable { reason },
             ureq::Error::Timeout(_) => AttemptError::TimedOut { after: self.timeout },
@@ -178,6 +176,13 @@ fn is_this_machine(host: &str) -> bool {
     host == "localhost" || host == "[::1]" || host.starts_with("127.")
 }
 
+/// Returns an address as it may be shown: without a user and a password.
+fn without_user(url: &str) -> String {
+    let Some((before, host)) = url.trim().rsplit_once('@') else { return url.to_owned() };
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| before.starts_with(scheme));
+    format!("{}…@{host}", scheme.unwrap_or_default())
+}
+
 /// Returns the seconds of a `Retry-After` header. A date, its other form, is passed over: clocks differ.
 fn retry_after(response: &Response<Body>) -> Option<Duration> {
     let seconds: u32 = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
@@ -191,16 +196,13 @@ fn message(text: &str) -> String {
         let places = ["/error/message", "/message", "/detail", "/error"];
         places.into_iter().find_map(|place| value.pointer(place)?.as_str().map(str::to_owned))
     };
-    let text = json.as_ref().and_then(field).unwrap_or_else(|| text.trim().to_owned());
-    match text.len() {
-        0 => "(no message)".to_owned(),
-        length if length > MESSAGE_LIMIT => format!("{}…", &text[..text.floor_char_boundary(MESSAGE_LIMIT)]),
-        _ => text,
-    }
+    let message = shown(json.as_ref().and_then(field).as_deref().unwrap_or(text));
+    if message.is_empty() { "(no message)".to_owned() } else { message }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::error::MESSAGE_LIMIT;
     use super::*;
 
     fn new(url: &str) -> Result<Endpoint, RemoteError> {
@@ -223,11 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        for url in ["http://user:word@h", "http://user:wo/rd@h", "http://user:w@rd@h", "user:word@h", " ftp://user:word@h"] {
+            let error = new(url).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("…@h") && !error.contains("user:") && !error.contains("rd@"), "{error}");
+        }
+    }
+
+    #[test]
     fn the_message_of_an_error_is_found_and_shortened() {
         assert_eq!(message(r#"{"error": {"message": "too long", "code": 400}}"#), "too long");
         assert_eq!(message(r#"{"object": "error", "message": "no such model"}"#), "no such model");
         assert_eq!(message(r#"{"detail": [1]}"#), r#"{"detail": [1]}"#);
         assert_eq!(message(" "), "(no message)");
+        assert_eq!(message("\u{7}"), "(no message)");
+        assert_eq!(message(r#"{"detail": "no\u001b[2J memory"}"#), "no[2J memory");
         assert!(message(&"é".repeat(1_000)).len() < MESSAGE_LIMIT + 4);
     }
 }

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// Bytes of a server's words that errors repeat.
+pub(super) const MESSAGE_LIMIT: usize = 300;
+/// Names of models that errors repeat.
+const NAMES_SHOWN: usize = 10;
+
 /// Why a server could not be used, or did not continue a prompt.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -12,7 +17,7 @@ pub enum RemoteError {
     /// The address of a server cannot be used.
     #[error("{url:?} is not the address of a server: {reason}")]
     InvalidUrl {
-        /// The address.
+        /// The address, without a user and a password.
         url: String,
         /// What is wrong with it.
         reason: &'static str,
@@ -28,7 +33,7 @@ pub enum RemoteError {
         expected: &'static str,
     },
     /// The server has other models.
-    #[error("{endpoint} does not serve the model {model:?}; it serves {}", served.join(", "))]
+    #[error("{endpoint} does not serve the model {:?}; it serves {}", shown(model), list(served))]
     ModelNotServed {
         /// The server.
         endpoint: String,
@@ -38,7 +43,7 @@ pub enum RemoteError {
         served: Vec<String>,
     },
     /// No model was named, and the server has none or several.
-    #[error("{endpoint} serves {} models, of which one has to be named: {}", served.len(), served.join(", "))]
+    #[error("{endpoint} serves {} models, of which one has to be named: {}", served.len(), list(served))]
     ModelNotNamed {
         /// The server.
         endpoint: String,
@@ -142,5 +147,57 @@ impl AttemptError {
             Self::Status { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+}
+
+/// Returns whether a character changes the terminal instead of being seen, or the direction of what follows it.
+pub(super) fn is_control(character: char) -> bool {
+    character.is_control() || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns what a server says as it may be shown: without control characters, and only its beginning.
+pub(super) fn shown(text: &str) -> String {
+    let visible = text.trim().chars().filter_map(|character| match character {
+        '\n' | '\r' | '\t' => Some(' '),
+        character if is_control(character) => None,
+        character => Some(character),
+    });
+    let mut shown = String::new();
+    for character in visible {
+        if shown.len() + character.len_utf8() > MESSAGE_LIMIT {
+            shown.push('…');
+            break;
+        }
+        shown.push(character);
+    }
+    shown
+}
+
+/// Returns the first names, and how many more there are.
+fn list(names: &[String]) -> String {
+    let mut list = names.iter().take(NAMES_SHOWN).map(|name| shown(name)).collect::<Vec<_>>().join(", ");
+    if names.len() > NAMES_SHOWN {
+        list.push_str(&format!(", and {} more", names.len() - NAMES_SHOWN));
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_is_shown_without_control_characters() {
+        assert_eq!(shown(" out\n\tof \u{1b}[2Jmemory\u{7}\u{9b}\u{202e} "), "out  of [2Jmemory");
+        assert_eq!(shown("\0"), "");
+        assert_eq!(shown(&"a".repeat(MESSAGE_LIMIT)), "a".repeat(MESSAGE_LIMIT));
+        assert_eq!(shown(&"a".repeat(MESSAGE_LIMIT + 1)), format!("{}…", "a".repeat(MESSAGE_LIMIT)));
+    }
+
+    #[test]
+    fn of_many_models_ten_are_named() {
+        let served: Vec<String> = (0..12).map(|number| format!("m{number}")).collect();
+        let message = RemoteError::ModelNotNamed { endpoint: "http://h".to_owned(), served }.to_string();
+        assert!(message.contains("serves 12 models") && message.ends_with("m8, m9, and 2 more"), "{message}");
     }
 }

@@ -1,17 +1,20 @@
 //! Which servers are asked, and how patiently.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::error::RemoteError;
 
 /// Which servers are asked, for which model, and how patiently.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct RemoteOptions {
     /// Addresses such as `http://localhost:8000`. All have to serve the same model.
     pub endpoints: Vec<String>,
     /// The name under which the model is served; of a LoRA adapter, the adapter's name. None takes the only model there is.
     pub model: Option<String>,
-    /// The environment variable that holds the key to the servers, if they want one.
+    /// The key to the servers, if they want one. None takes it from the environment. It is not shown when the options are printed.
+    pub api_key: Option<String>,
+    /// The environment variable that holds the key to the servers where `api_key` does not.
     pub api_key_variable: String,
     /// Tokens, prompt and longest answer, of all requests under way at once. A request that is larger by itself runs alone.
     pub tokens_in_flight: usize,
@@ -47,6 +50,7 @@ impl RemoteOptions {
         Self {
             endpoints: endpoints.into_iter().map(Into::into).collect(),
             model: None,
+            api_key: None,
             api_key_variable: "TISSUENARRATOR_API_KEY".to_owned(),
             tokens_in_flight: 250_000,
             timeout: Duration::from_secs(300),
@@ -80,6 +84,29 @@ impl RemoteOptions {
         }
         Ok(())
     }
+
+    /// Returns the key to the servers, if there is one.
+    pub(super) fn key(&self) -> Option<String> {
+        let key = self.api_key.clone().or_else(|| std::env::var(&self.api_key_variable).ok());
+        key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty())
+    }
+}
+
+impl fmt::Debug for RemoteOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteOptions")
+            .field("endpoints", &self.endpoints)
+            .field("model", &self.model)
+            .field("api_key", &self.api_key.as_ref().map(|_| "…"))
+            .field("api_key_variable", &self.api_key_variable)
+            .field("tokens_in_flight", &self.tokens_in_flight)
+            .field("timeout", &self.timeout)
+            .field("attempts", &self.attempts)
+            .field("backoff", &self.backoff)
+            .field("max_backoff", &self.max_backoff)
+            .field("samples", &self.samples)
+            .finish()
+    }
 }
 
 #[cfg(test)]
@@ -99,5 +126,13 @@ mod tests {
         check(RemoteOptions { attempts: 0, ..good() }, "attempts");
         check(RemoteOptions { tokens_in_flight: 0, ..good() }, "tokens in flight");
         check(RemoteOptions::new([""; 0]), "no server");
+    }
+
+    #[test]
+    fn the_key_is_not_printed() {
+        let options = RemoteOptions { api_key: Some(" secret\n".to_owned()), ..RemoteOptions::new(["http://localhost:8000"]) };
+        assert_eq!(options.key().as_deref(), Some("secret"));
+        let printed = format!("{options:?}");
+        assert!(!printed.contains("secret") && printed.contains("http://localhost:8000"), "{printed}");
     }
 }

@@ -7,17 +7,18 @@ use serde_json::{Value, json};
 
 use super::completion::{Capabilities, choices, keep_stop};
 use super::endpoint::{CallError, Endpoint};
-use super::error::{AttemptError, RemoteError};
+use super::error::{AttemptError, RemoteError, is_control};
 
 const PROMPT: &str = "<pos> X: 0, Y: 0 <cs>";
 const TOKENS: u32 = 8;
 
-/// Returns the names of the models that a server has.
+/// Returns the names of the models that a server has. One with control characters is passed over: it would come to logs and records.
 pub(super) fn served(endpoint: &Endpoint) -> Result<Vec<String>, CallError> {
     let answer = endpoint.get("/v1/models")?;
     let malformed = || CallError::Attempt(AttemptError::Malformed { reason: "there is no list of models".to_owned() });
     let models = answer["data"].as_array().ok_or_else(malformed)?;
-    Ok(models.iter().filter_map(|model| model["id"].as_str().map(str::to_owned)).collect())
+    let names = models.iter().filter_map(|model| model["id"].as_str());
+    Ok(names.filter(|name| !name.contains(is_control)).map(str::to_owned).collect())
 }
 
 /// Returns the name of the model to ask for: the one that is wanted, or the only one.
