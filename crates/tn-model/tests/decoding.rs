@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 use tn_model::generation::{
-    CellWriter, Continuation, EarlyStop, ExpectationOptions, ExpectedRanking, ForcedTokens, GenerationOptions, Grammar, GrammarState,
-    HeaderField, LocalGenerator, Passes, Request, Sampling,
+    CellWriter, Continuation, EarlyStop, ExpectationOptions, ExpectedRanking, ForcedTokens, GenerateError, GenerationOptions, Grammar,
+    GrammarState, HeaderField, LocalGenerator, Passes, Request, Sampling,
 };
 use tn_model::qwen3::Trained;
 use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
@@ -22,9 +22,22 @@ fn tokenizer() -> SentenceTokenizer {
     SentenceTokenizer::train([NEIGHBORS, "HLA-DRA HLA-DRA HLA-DRB1 HLA-B HLA-B"], &known, &TokenizerOptions::default()).unwrap()
 }
 
+/// A tokenizer without merges: every word has the blank as its first token.
+fn bytes_only() -> SentenceTokenizer {
+    let mut json: serde_json::Value = serde_json::from_str(&tokenizer().to_json()).unwrap();
+    // The first ids are the end of text and the bytes.
+    json["model"]["vocab"].as_object_mut().unwrap().retain(|_, id| id.as_u64().unwrap() <= 256);
+    json["model"]["merges"] = serde_json::json!([]);
+    SentenceTokenizer::from_json(&json.to_string()).unwrap()
+}
+
 /// Fresh weights with opinions: the embedding, and with it the head, is enlarged.
 fn model() -> Qwen3 {
-    let config = Qwen3Config { hidden_size: 32, num_hidden_layers: 2, ..Qwen3Config::tiny(tokenizer().vocab_size()) };
+    model_with(tokenizer().vocab_size())
+}
+
+fn model_with(vocab_size: usize) -> Qwen3 {
+    let config = Qwen3Config { hidden_size: 32, num_hidden_layers: 2, ..Qwen3Config::tiny(vocab_size) };
     let mut model = Qwen3::initialize(&config, 3, &Device::flex());
     model.update(Trained::Everything, &mut |name, tensor: Tensor<2>| if name.contains("embed") { tensor * 12.0 } else { tensor });
     model
@@ -222,6 +235,40 @@ fn the_expected_ranking_is_the_frequency_among_samples() {
             assert!((p - frequency).abs() < bound, "{} among the first {k}: {p} and {frequency}", panel().symbol(gene));
         }
     }
+}
+
+#[test]
+fn an_expected_ranking_does_not_need_a_choice_of_the_first_token() {
+    let panel = Vocabulary::new(["GFAP", "12", "1234", "MBP"]).unwrap();
+    // Long enough for all genes: what the limit cuts is seen in part.
+    let request = Request { max_new_tokens: 40, ..request(12, Sampling::AS_TRAINED) };
+    for expand_above in [0.0, 1.0] {
+        let [together, one_by_one] = [ForcedTokens::Together, ForcedTokens::OneByOne].map(|forced| {
+            let engine = LocalGenerator::new(&model_with(bytes_only().vocab_size()), bytes_only()).unwrap();
+            let engine = engine.with_panel(panel.clone()).unwrap().with_forced_tokens(forced);
+            let engine = engine.with_expectation(ExpectationOptions { expand_above, early_stop: None });
+            engine.expected_ranking(&request).unwrap().1
+        });
+        assert!(!together.genes().is_empty() && together.expected_length() > 0.0);
+        for k in 1..=panel.len() {
+            for (gene, (a, b)) in together.presence(k).iter().zip(one_by_one.presence(k)).enumerate() {
+                assert!((a - b).abs() < 1e-3, "{} among the first {k}: {a} together, {b} one by one", panel.symbol(gene));
+            }
+        }
+    }
+}
+
+#[test]
+fn no_samples_are_no_continuations_and_no_ranking() {
+    let none = request(0, Sampling::AS_TRAINED);
+    assert!(engine().continuations(&none).unwrap().is_empty());
+    assert!(matches!(engine().expected_ranking(&none), Err(GenerateError::InvalidSampling { name: "samples", .. })));
+}
+
+#[test]
+#[should_panic(expected = "another tokenizer")]
+fn a_grammar_of_another_tokenizer_is_refused() {
+    let _engine = engine().with_grammar(Grammar::new(&bytes_only(), &panel()).unwrap());
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde_json::json;
-use tissuenarrator::model::{AdapterReader, CheckpointReader, CheckpointWriter, WeightType, merge_adapter, unmerge_adapter};
+use tissuenarrator::model::{
+    AdapterReader, CheckpointReader, CheckpointWriter, SentenceTokenizer, WeightType, merge_adapter, unmerge_adapter,
+};
 
 use crate::error::CliError;
 use crate::report::Report;
@@ -59,15 +61,24 @@ impl Merge {
             .with_tokenizer_files_of(&self.base);
         let merge = if self.undo { unmerge_adapter } else { merge_adapter };
         merge(&base, &adapter, &writer)?;
+        // The base is not restricted to what the adapter has learned.
+        match self.undo {
+            true => header_fields::remove(&self.output)?,
+            false => self.copy_what_was_learned(&tokenizer)?,
+        }
+        Ok(Report::summary(json!({ "model": self.output, "parameters": base.config().parameter_count() })))
+    }
+
+    /// Copies the panel and the header fields of the adapter.
+    fn copy_what_was_learned(&self, tokenizer: &SentenceTokenizer) -> Result<(), CliError> {
         let panel = self.adapter.join(gene_panel::FILE_NAME);
         if panel.exists() {
             let panel = gene_panel::read(&panel)?;
-            if gene_panel::is_written_by(&tokenizer, &panel) {
+            if gene_panel::is_written_by(tokenizer, &panel) {
                 gene_panel::write(&panel, &self.output.join(gene_panel::FILE_NAME))?;
             }
         }
-        header_fields::copy(&self.adapter, &self.output)?;
-        Ok(Report::summary(json!({ "model": self.output, "parameters": base.config().parameter_count() })))
+        header_fields::copy(&self.adapter, &self.output)
     }
 
     fn weight_type(&self, base: &CheckpointReader) -> WeightType {

@@ -142,6 +142,11 @@ fn an_adapter_and_the_merged_model_write_the_same() {
     let texts = |name| rows::<GeneratedRecord>(&folder, name).into_iter().map(|record| record.generated_text).collect::<Vec<_>>();
     assert_eq!(texts("adapted.parquet"), texts("merged.parquet"));
     assert_ne!(texts("adapted.parquet"), texts("base.parquet"));
+
+    // Without the adapter, the model is not restricted to what it has learned.
+    assert!(folder.has("merged/header.json") && folder.has("merged/panel.txt"));
+    folder.run("merge --base merged --adapter lora/adapter -o restored --undo");
+    assert!(!folder.has("restored/header.json") && !folder.has("restored/panel.txt"));
 }
 
 #[test]

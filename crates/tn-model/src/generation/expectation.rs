@@ -6,7 +6,7 @@
 //! probability `p`, it counts in full there, and otherwise not at all, which is right on average.
 
 use super::expected_ranking::RankingSum;
-use super::grammar::{Grammar, GrammarState, Outcome, Trie};
+use super::grammar::{Grammar, GrammarState, Outcome};
 use super::trajectory::Trajectory;
 use crate::kernels::attention::softmax_in_place;
 use crate::kernels::host;
@@ -49,7 +49,8 @@ impl<'a> Expectation<'a> {
     /// Adds what the logits of the next token say about the gene that a trajectory writes.
     pub(super) fn observe(&mut self, index: usize, trajectory: &Trajectory, logits: &[f32]) {
         let Some((state, node)) = trajectory.state().and_then(|state| state.node().map(|node| (state, node))) else { return };
-        if node == Trie::ROOT {
+        if self.sum.rank(index) != Some(state.genes()) {
+            // A gene begins: at the root, or below it where all genes have their first tokens in common and those were not drawn.
             self.expanded[index].clear();
             self.sum.begin_rank(index, state.genes());
         } else if self.expanded[index].contains(&node) || state.allowed(self.grammar).len() < 2 {

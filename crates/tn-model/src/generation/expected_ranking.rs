@@ -53,6 +53,11 @@ impl RankingSum {
         presence.rank = Some(rank);
     }
 
+    /// Returns the rank that a trajectory has begun.
+    pub(crate) fn rank(&self, trajectory: usize) -> Option<usize> {
+        self.trajectories[trajectory].rank
+    }
+
     /// Adds a probability of a gene at the rank that a trajectory has begun.
     pub(crate) fn add(&mut self, trajectory: usize, gene: usize, probability: f32) {
         let presence = &mut self.trajectories[trajectory];
@@ -63,10 +68,19 @@ impl RankingSum {
 
     /// Divides by the number of trajectories that wrote genes.
     pub(crate) fn average(&self, trajectories: u32) -> ExpectedRanking {
+        ExpectedRanking { errors: self.errors(trajectories), ..self.without_errors(trajectories) }
+    }
+
+    /// Returns the genes of the average in expected order, and spares its errors.
+    pub(crate) fn order(&self, trajectories: u32) -> Vec<usize> {
+        self.without_errors(trajectories).genes()
+    }
+
+    fn without_errors(&self, trajectories: u32) -> ExpectedRanking {
         let share = 1.0 / trajectories.max(1) as f32;
         let mut at_rank = self.at_rank.clone();
         at_rank.iter_mut().flatten().for_each(|p| *p *= share);
-        ExpectedRanking { at_rank, errors: self.errors(trajectories), genes: self.genes, trajectories }
+        ExpectedRanking { at_rank, errors: Vec::new(), genes: self.genes, trajectories }
     }
 
     fn errors(&self, trajectories: u32) -> Vec<Vec<f32>> {

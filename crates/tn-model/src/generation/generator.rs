@@ -78,7 +78,7 @@ pub struct Continuation {
     pub is_cut_between_genes: bool,
 }
 
-impl<G: Generator + Send + ?Sized> Generator for Box<G> {
+impl<G: Generator + ?Sized> Generator for Box<G> {
     fn generate(&self, requests: &[Request], deliver: &Deliver<'_>) {
         (**self).generate(requests, deliver);
     }

@@ -12,11 +12,11 @@ pub use header::HeaderField;
 pub use state::GrammarState;
 
 pub(crate) use state::Outcome;
-pub(crate) use trie::Trie;
 
 use tn_sentence::Vocabulary;
 
 use self::header::Part;
+use self::trie::Trie;
 use self::words::Words;
 use crate::tokenizer::SentenceTokenizer;
 
@@ -60,6 +60,8 @@ pub struct Grammar {
     panel: Vocabulary,
     max_genes: usize,
     header: Vec<Part>,
+    /// Tokens of the tokenizer that the grammar was made with.
+    vocab_size: usize,
 }
 
 impl Grammar {
@@ -77,7 +79,8 @@ impl Grammar {
         spelling.check_row(&words, &tokens)?;
         let genes = Trie::new(&tokens).expect("different words that come back have different tokens");
         let closing = genes.ancestors(genes.end(panel.len())).collect();
-        Ok(Self { genes, closing, panel: panel.clone(), max_genes: usize::MAX, header: Vec::new() })
+        let (panel, vocab_size) = (panel.clone(), tokenizer.vocab_size());
+        Ok(Self { genes, closing, panel, max_genes: usize::MAX, header: Vec::new(), vocab_size })
     }
 
     /// Closes every cell at the latest after this number of genes.
@@ -113,6 +116,11 @@ impl Grammar {
     #[must_use]
     pub fn has_one_token_genes(&self) -> bool {
         self.genes.inner_nodes() == 1
+    }
+
+    /// Returns how many tokens the tokenizer has that the grammar was made with.
+    pub(crate) fn vocab_size(&self) -> usize {
+        self.vocab_size
     }
 
     /// Returns the genes of the panel, and as its last item the closing tag.

@@ -58,7 +58,8 @@ impl LocalGenerator {
     /// Puts a model and its tokenizer together; gene lists are free until a panel is given. LoRA adapters are merged into the weights.
     ///
     /// # Errors
-    /// Returns an error when the tokenizer has more tokens than the model.
+    /// Returns an error when the tokenizer belongs to another model, by [`SentenceTokenizer::check_against`]: when it has more tokens than
+    /// the model has rows, so many fewer that padding does not explain it, or no text for a token that ends the model's texts.
     pub fn new(model: &Qwen3, tokenizer: SentenceTokenizer) -> Result<Self, GenerateError> {
         tokenizer.check_against(model.config())?;
         let (forced, expectation) = (ForcedTokens::default(), ExpectationOptions::default());
@@ -75,8 +76,12 @@ impl LocalGenerator {
     }
 
     /// Restricts cells to a grammar, which has to be made with the tokenizer of the model.
+    ///
+    /// # Panics
+    /// Panics when the grammar was made with a tokenizer of another number of tokens.
     #[must_use]
     pub fn with_grammar(mut self, grammar: Grammar) -> Self {
+        assert_eq!(grammar.vocab_size(), self.tokenizer.vocab_size(), "the grammar was made with another tokenizer");
         self.grammar = Some(grammar);
         self
     }
@@ -132,12 +137,15 @@ impl LocalGenerator {
     /// ended.
     ///
     /// # Errors
-    /// Returns an error when the prompt does not fit into the context.
+    /// Returns an error when the request asks for no sample, or its prompt does not fit into the context.
     ///
     /// # Panics
     /// Panics when the generator has no panel.
     pub fn expected_ranking(&self, request: &Request) -> Result<(Continuation, ExpectedRanking), GenerateError> {
         let grammar = self.grammar.as_ref().expect("an expected ranking needs a panel: call with_panel first");
+        if request.samples == 0 {
+            return Err(GenerateError::InvalidSampling { name: "samples", value: 0.0, expected: "at least 1" });
+        }
         let request = Request { sampling: Sampling::AS_TRAINED, ..request.clone() };
         let mut session = self.session(&request)?;
         let mut expectation = Expectation::new(grammar, request.samples as usize, self.expectation.expand_above);
@@ -171,14 +179,13 @@ impl LocalGenerator {
             let first = trajectories.len() as u32;
             trajectories.extend(session.run(first..samples.min(first.saturating_add(step)), Some(&mut *expectation)));
             let writing = trajectories.iter().filter(|trajectory| trajectory.in_genes).count() as u32;
-            let ranking = expectation.sum().average(writing);
             if trajectories.len() as u32 >= samples {
-                return (trajectories, ranking);
+                return (trajectories, expectation.sum().average(writing));
             }
-            let mut genes = ranking.genes();
+            let mut genes = expectation.sum().order(writing);
             genes.truncate(self.expectation.early_stop.map_or(0, |stop| stop.ranks));
             if writing > 0 && before.as_ref() == Some(&genes) {
-                return (trajectories, ranking);
+                return (trajectories, expectation.sum().average(writing));
             }
             before = Some(genes);
         }

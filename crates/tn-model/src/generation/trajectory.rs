@@ -23,6 +23,8 @@ pub(crate) struct Trajectory {
     state: Option<GrammarState>,
     /// Length of the text up to the last whole gene.
     whole: usize,
+    /// Length of the text before the gene that is being written.
+    word: usize,
 }
 
 impl Trajectory {
@@ -31,7 +33,7 @@ impl Trajectory {
             true => Some(GrammarState::in_genes(grammar)),
             false => grammar.has_header().then(|| GrammarState::at_header(grammar)),
         });
-        Self { rng, text: Vec::new(), tokens: 0, repairs: 0, finished: None, in_genes, state, whole: 0 }
+        Self { rng, text: Vec::new(), tokens: 0, repairs: 0, finished: None, in_genes, state, whole: 0, word: 0 }
     }
 
     /// Draws the next token. Under a grammar, it is drawn among the tokens that may follow, as if the model had no other tokens; a step
@@ -95,18 +97,28 @@ impl Trajectory {
             self.finished = Some(FinishReason::Closed);
         }
         if let Some(grammar) = grammar {
-            self.advance(token, grammar);
+            self.advance(token, before, grammar);
         }
     }
 
-    fn advance(&mut self, token: u32, grammar: &Grammar) {
+    /// Follows a token in the grammar; `before` is the length of the text before it.
+    fn advance(&mut self, token: u32, before: usize, grammar: &Grammar) {
         match &mut self.state {
-            Some(state) => state.advance(grammar, token).expect("drawn from what is allowed"),
+            Some(state) => {
+                if state.begins_word(grammar, token) {
+                    self.word = before;
+                }
+                state.advance(grammar, token).expect("drawn from what is allowed");
+            }
             None if self.in_genes => self.state = Some(GrammarState::in_genes(grammar)),
             None => {}
         }
-        if self.state.as_ref().is_some_and(|state| state.is_between_genes(grammar)) {
+        let Some(state) = &self.state else { return };
+        if state.is_between_genes(grammar) {
             self.whole = self.text.len();
+        } else if state.node().is_some() {
+            // Also where a shorter gene was whole: it goes on as another one.
+            self.whole = self.word;
         }
     }
 }
@@ -117,4 +129,29 @@ fn find(text: &[u8], tag: &[u8]) -> Option<usize> {
 
 fn contains(text: &[u8], tag: &[u8]) -> bool {
     find(text, tag).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use tn_sentence::Vocabulary;
+
+    use super::*;
+    use crate::tokenizer::TokenizerOptions;
+
+    #[test]
+    fn the_beginning_of_a_gene_is_not_taken_for_a_shorter_one() {
+        let panel = Vocabulary::new(["GFAP", "12", "1234"]).unwrap();
+        let corpus = ["<pos> X: 1, Y: 2 <cs> GFAP </cs>"];
+        let tokenizer = SentenceTokenizer::train(corpus, &panel, &TokenizerOptions::default()).unwrap();
+        let grammar = Grammar::new(&tokenizer, &panel).unwrap();
+        let mut trajectory = Trajectory::new(ChaCha8Rng::seed_from_u64(1), true, Some(&grammar));
+        let mut whole = Vec::new();
+        // Digits are tokens.
+        for token in tokenizer.encode_ids(" GFAP 1234 12") {
+            trajectory.push(token, &tokenizer, Some(&grammar));
+            whole.push(String::from_utf8(trajectory.whole_text().to_vec()).unwrap());
+        }
+        assert_eq!(whole, [" GFAP", " GFAP", " GFAP 12", " GFAP", " GFAP 1234", " GFAP 1234", " GFAP 1234 12"]);
+    }
 }

@@ -222,6 +222,11 @@ impl GrammarState {
         self.node().is_some_and(|node| self.gene_at(grammar, node).is_some() && grammar.genes.child(node, token).is_none())
     }
 
+    /// Returns whether a token that may follow begins a word of the gene list: a gene or the closing tag.
+    pub(crate) fn begins_word(&self, grammar: &Grammar, token: u32) -> bool {
+        self.node() == Some(Trie::ROOT) || self.ends_gene(grammar, token)
+    }
+
     /// Writes the gene that ends at the present node, before another word is begun.
     pub(crate) fn end_gene(&mut self, grammar: &Grammar) {
         self.write_pending(grammar);
