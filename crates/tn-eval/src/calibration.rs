@@ -24,8 +24,8 @@ const ROUNDING: f32 = 1e-3;
 /// let panel = Vocabulary::new(["GFAP", "AQP4", "GAD1", "SST"])?;
 /// let mut table = ReliabilityTable::new(10);
 /// // Presence among the first two genes, as predicted and as measured.
-/// table.add_cell(&[0.9, 0.9, 0.1, 0.1], &panel, &GeneRanking::parse("GFAP AQP4 SST")?, 2)?;
-/// assert!((table.expected_calibration_error().unwrap() - 0.1).abs() < 1e-6);
+/// table.add_cell(&[0.95, 0.95, 0.05, 0.05], &panel, &GeneRanking::parse("GFAP AQP4 SST")?, 2)?;
+/// assert!((table.expected_calibration_error().unwrap() - 0.05).abs() < 1e-6);
 /// assert_eq!(table.bins()[9].frequency(), Some(1.0));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
