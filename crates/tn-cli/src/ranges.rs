@@ -17,6 +17,11 @@ pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
     number(text, "of 0 or more", |number| number >= 0.0)
 }
 
+/// Parses a weight that is far from what 32 bits can hold.
+pub(crate) fn weight(text: &str) -> Result<f64, String> {
+    number(text, "from 1e-6 to 1e6", |number| (1e-6..=1e6).contains(&number))
+}
+
 fn number(text: &str, range: &str, is_in_range: fn(f64) -> bool) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if f64::is_finite(number) && is_in_range(number) => Ok(number),
@@ -36,5 +41,7 @@ mod tests {
         assert_eq!(positive("0"), Err("expected a finite number above 0".to_owned()));
         assert_eq!(not_negative("0"), Ok(0.0));
         assert_eq!(positive("1e-3"), Ok(1e-3));
+        assert_eq!(weight("8"), Ok(8.0));
+        assert!(["0", "1e-46", "1e38", "nan"].iter().all(|text| weight(text).is_err()));
     }
 }

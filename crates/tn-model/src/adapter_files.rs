@@ -102,7 +102,7 @@ impl AdapterReader {
 
     /// Says that the base is another one where that is why a tensor does not fit: by its width, or by the number of layers.
     fn as_other_base(&self, source: CheckpointError, folder: &Path) -> CheckpointError {
-        let layers = self.file.entries().iter().filter_map(|entry| layer_of(&entry.name)).max().map_or(0, |last| last + 1);
+        let layers = self.file.entries().iter().filter_map(|entry| layer_of(&entry.name)).max().map(|last| last.saturating_add(1));
         let rank = self.config.rank;
         let is_other_base = match &source {
             // The side of the rank is the adapter's own.
@@ -110,11 +110,9 @@ impl AdapterReader {
                 [first, second] => rank == if name.ends_with("lora_A.weight") { first } else { second },
                 _ => false,
             },
-            _ => layers != self.base.num_hidden_layers,
+            _ => layers.is_some_and(|layers| layers != self.base.num_hidden_layers),
         };
-        if !is_other_base {
-            return source;
-        }
+        let Some(layers) = layers.filter(|_| is_other_base) else { return source };
         let name = self.config.base_model.as_deref().map_or("a base without a name".to_owned(), |name| format!("{name:?}"));
         let made_for = format!("{name} of {layers} layers");
         let base = format!("{} layers, width {}", self.base.num_hidden_layers, self.base.hidden_size);

@@ -26,13 +26,17 @@ pub struct TokenSequence {
     pub ids: Vec<u32>,
     /// One label for each token.
     pub labels: Vec<i32>,
-    /// How much each label counts in a mean loss; 1 unless something else was asked for.
+    /// How much each label counts in the mean loss of a training step, from 0 to [`TokenSequence::LARGEST_WEIGHT`]; 1 unless something else
+    /// was asked for. Validation losses do without.
     pub weights: Vec<f32>,
 }
 
 impl TokenSequence {
     /// The label of a token that carries no loss.
     pub const NO_LOSS: i32 = -100;
+
+    /// The largest weight of a label.
+    pub const LARGEST_WEIGHT: f32 = 1e6;
 
     /// Joins tokens and labels, which all count the same.
     ///

@@ -1,7 +1,7 @@
 //! The decoder of the study of a planted effect: trained on with the class that is asked about.
 //!
-//! What a neighbor does to one class is a small part of what there is to learn about a tissue: a third of a nat for each cell of that
-//! class, beside some hundred nats for the rest of a sentence. Neighborhoods of focal cells alone, in which only the focal cell counts,
+//! What a neighbor does to one class is a small part of what there is to learn about a tissue: whether one is near is at most one bit for
+//! each cell of that class, beside some hundred for the genes of a cell. Neighborhoods of focal cells alone, in which only the focal cell counts,
 //! make it the main part.
 
 use anyhow::{Context, Result};

@@ -85,9 +85,9 @@ pub(crate) struct Train {
     /// Tokens of a sequence, at most; longer sentences are cut between cells
     #[arg(long, value_name = "N", default_value_t = 2_048, value_parser = RangedU64ValueParser::<usize>::new().range(16..))]
     max_tokens: usize,
-    /// How often the last cell of a sentence counts in the loss, a cell before it once. For neighborhoods (`tn patch --radius`), whose
-    /// last cell is the only one with all its neighbors before it; 8 helps to learn what neighbors do to a cell
-    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, value_parser = ranges::positive, allow_negative_numbers = true)]
+    /// How often the last cell of a sentence counts in the loss, a cell before it once. For neighborhoods (`tn patch --neighbors` or
+    /// --radius), whose last cell is the only one with its neighbors before it; 8 helps to learn what neighbors do to a cell
+    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, value_parser = ranges::weight, allow_negative_numbers = true)]
     target_weight: f64,
     /// Recompute activations instead of storing them: less memory, a third more time, the same result
     #[arg(long)]
@@ -337,6 +337,7 @@ impl Train {
         Ok(cell_tables::provenance("train", seed, &inputs)?
             .with_option("config", config)
             .with_option("max_tokens", self.max_tokens)
+            .with_option("target_weight", self.target_weight)
             .with_option("lora_rank", lora.map(|(rank, _)| rank))
             .with_option("lora_alpha", lora.map(|(_, alpha)| alpha)))
     }

@@ -41,6 +41,7 @@ fn training_that_is_asked_to_stop_saves_and_goes_on_to_the_same_weights() {
 
     folder.fail(&format!("{TRAIN} -o part"), 2, &["unfinished run", "--resume", "delete"]);
     folder.fail("train sentences.parquet --steps 25 --batch 4 -o part --resume", 3, &["other inputs or options: max-steps was 24, is 25"]);
+    folder.fail(&format!("{TRAIN} -o part --resume --target-weight 8"), 3, &["target-weight was 1.0, is 8.0"]);
     folder.run(&format!("{TRAIN} -o part --resume"));
     for name in ["model.safetensors", "tokenizer.json", "training.json"] {
         assert!(folder.bytes(&format!("whole/{name}")) == folder.bytes(&format!("part/{name}")), "{name}");
@@ -88,7 +89,7 @@ fn states_are_kept_while_a_run_goes_on_and_any_number_of_bits_or_recomputing_res
     folder.fail(
         "train sentences.parquet --steps 24 --batch 2 --accumulate 2 -o part --save-every 2 --resume",
         3,
-        &["moments was \"EightBit\", is nothing"],
+        &["moments was \"EightBit\", is \"F32\""],
     );
     // Another split of the batch and recomputing give the same weights, so the run may go on with less memory.
     let thrifty = train.replace("--batch 2 --accumulate 2", "--batch 1 --accumulate 4 --recompute");

@@ -240,6 +240,9 @@ impl<'t> Chunker<'t> {
                 cells.write(start..end, &mut sequence);
                 let tokens = sequence.len() - head.len();
                 sequence.truncate(head.len() + room);
+                if end == cells.len() {
+                    sequence.weigh_last(room.min(tokens), self.target_weight);
+                }
                 chunks.report.cut_cells.push(CutCell { sentence: number, cell: start, tokens });
             }
             chunks.keep(sequence, self.min_tokens);

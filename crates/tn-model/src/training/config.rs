@@ -33,7 +33,7 @@ pub struct TrainingConfig {
     pub epochs: u32,
     /// Ends the run after this many optimiser steps, even inside an epoch. The schedule ends there too.
     pub max_steps: Option<u64>,
-    /// Sequences of one optimiser step: micro-batch times accumulation. The loss is normalised by the labelled tokens of all of them, so
+    /// Sequences of one optimiser step: micro-batch times accumulation. The loss is normalised by the weights of the labels of all of them, so
     /// how they are split makes no difference.
     pub batch: usize,
     /// Largest learning rate.
@@ -53,13 +53,8 @@ pub struct TrainingConfig {
     /// Recompute blocks in the backward pass instead of storing their activations. This changes no bit of the result.
     pub recompute: bool,
     /// How AdamW keeps its running means.
-    // Left out of the record of a run where it is the default, so that states from before there was a choice are still read.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(default)]
     pub moments: MomentFormat,
-}
-
-fn is_default(moments: &MomentFormat) -> bool {
-    *moments == MomentFormat::default()
 }
 
 impl Default for TrainingConfig {

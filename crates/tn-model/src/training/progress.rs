@@ -7,7 +7,7 @@ pub struct StepReport {
     pub step: u64,
     /// Steps of the whole run.
     pub steps: u64,
-    /// Mean loss of the step's labelled tokens, in nats.
+    /// Mean loss of the step's labelled tokens by their weights, in nats.
     pub loss: f64,
     /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
@@ -24,7 +24,7 @@ pub struct StepReport {
 pub struct EpochReport {
     /// The epoch, from 0.
     pub epoch: u64,
-    /// Mean loss of the labelled tokens of the validation sequences, in nats; `None` without validation sequences.
+    /// Mean loss of the labelled tokens of the validation sequences, without weights, in nats; `None` without validation sequences.
     pub validation_loss: Option<f64>,
 }
 

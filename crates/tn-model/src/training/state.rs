@@ -88,6 +88,9 @@ impl State {
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| malformed(e.to_string()))?;
         let text = header.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| malformed("it has no progress record".to_owned()))?;
         let progress: Done = serde_json::from_str(text).map_err(|e| malformed(e.to_string()))?;
+        if progress.skipped_steps > progress.steps {
+            return Err(malformed(format!("it has {} steps, of which {} were left out", progress.steps, progress.skipped_steps)));
+        }
         if progress.fingerprint != fingerprint {
             let (found, expected) = (progress.fingerprint, fingerprint.to_owned());
             return Err(TrainError::OtherRun { path: path.to_owned(), found, expected });
@@ -195,11 +198,8 @@ impl StateFile {
         file.as_file().sync_all()?;
         if self.kept > 1 {
             let numbered = numbered(&self.path, step);
-            if numbered.exists() {
-                std::fs::remove_file(&numbered)?;
-            }
-            // The same bytes under two names; not every file system can do that.
-            std::fs::hard_link(file.path(), &numbered).or_else(|_| std::fs::copy(file.path(), &numbered).map(drop))?;
+            // A copy and not a second name of one file: whoever goes back writes an older state over the latest.
+            std::fs::copy(file.path(), &numbered)?;
         }
         file.persist(&self.path)?;
         if self.kept > 1 {
@@ -209,10 +209,11 @@ impl StateFile {
     }
 
     fn remove_oldest(&self, newest: u64) -> std::io::Result<()> {
-        let mut present = states(&self.path);
-        present.retain(|(step, _)| *step != newest);
-        let outdated = (present.len() + 1).saturating_sub(self.kept);
-        present.iter().take(outdated).try_for_each(|(_, path)| std::fs::remove_file(path))
+        // A later state is of a run that was given up: this one went back, or began anew.
+        let (earlier, later): (Vec<_>, Vec<_>) =
+            states(&self.path).into_iter().filter(|(step, _)| *step != newest).partition(|(step, _)| *step < newest);
+        let outdated = (earlier.len() + 1).saturating_sub(self.kept);
+        earlier.iter().take(outdated).chain(&later).try_for_each(|(_, path)| std::fs::remove_file(path))
     }
 }
 

@@ -51,9 +51,9 @@ pub struct TrainingSummary {
     pub planned_steps: u64,
     /// Steps left out because their gradients were not finite.
     pub skipped_steps: u64,
-    /// Mean loss of the last step done now, in nats.
+    /// Mean loss of the last step done now, by the weights of its labels, in nats.
     pub training_loss: Option<f64>,
-    /// Mean loss of the validation sequences at the end, in nats.
+    /// Mean loss of the labelled tokens of the validation sequences at the end, without weights, in nats.
     pub validation_loss: Option<f64>,
 }
 
@@ -186,6 +186,11 @@ fn labelled<'s>(sequences: &'s [TokenSequence], model: &Qwen3) -> Result<Vec<Lab
     let foreign = sequences.iter().flat_map(|sequence| &sequence.ids).find(|&&id| id as usize >= vocabulary);
     if let Some(&token) = foreign {
         return Err(TrainError::TokenOutsideVocabulary { token, vocabulary });
+    }
+    let usable = |weight: &&f32| (0.0..=TokenSequence::LARGEST_WEIGHT).contains(*weight);
+    if let Some(&weight) = sequences.iter().flat_map(|sequence| &sequence.weights).find(|weight| !usable(weight)) {
+        let expected = "at least 0 and at most 1000000";
+        return Err(TrainError::InvalidSetting { name: "label weight", value: f64::from(weight), expected });
     }
     let shift = |sequence: &'s TokenSequence| {
         let targets = sequence.labels.iter().skip(1).map(|&label| u32::try_from(label).ok()).chain([None]).collect();
