@@ -73,7 +73,7 @@ impl Qwen3Config {
             num_key_value_heads: 2,
             head_dim: 32,
             rms_norm_eps: 1e-6,
-            rope_theta: 1_000_000.0,
+            rope_theta: 10_000.0,
             tie_word_embeddings: true,
             max_position_embeddings: 32_768,
             bos_token_id: None,

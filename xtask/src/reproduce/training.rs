@@ -114,7 +114,7 @@ pub(super) fn train(folder: &mut RunFolder, sentences: &[SentenceRecord], panel:
             let train: Vec<TokenSequence> = train.par_iter().map(encode).collect();
             let validation: Vec<TokenSequence> = validation.par_iter().map(encode).collect();
 
-            let shape = Qwen3Config::tiny(tokenizer.vocab_size());
+            let shape = Qwen3Config { rope_theta: plan.training.rope_theta, ..Qwen3Config::tiny(tokenizer.vocab_size()) };
             let mut model = Qwen3::initialize(&shape, seed, &Default::default()).with_context(PREPARED_CONTEXT);
             let config = TrainingConfig {
                 max_steps: Some(plan.training.steps),
