@@ -11,6 +11,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub(crate) mod bf16;
 pub mod decode_attention;
 pub mod embedding;
 pub(crate) mod exponential;
@@ -19,6 +20,7 @@ pub(crate) mod host;
 pub(crate) mod lanes;
 pub mod linear;
 pub(crate) mod matmul;
+pub mod packed_linear;
 pub mod qk_norm_rope;
 pub mod rms_norm;
 pub mod swiglu;

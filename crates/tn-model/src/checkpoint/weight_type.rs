@@ -1,5 +1,7 @@
 //! The number formats of weights.
 
+use crate::kernels::bf16;
+
 /// The number format of weights in a file. All are little-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WeightType {
@@ -47,7 +49,7 @@ impl WeightType {
         match self {
             Self::F32 => bytes.as_chunks().0.iter().map(|&four| f32::from_le_bytes(four)).collect(),
             Self::F16 => bytes.as_chunks().0.iter().map(|&two| f16_to_f32(u16::from_le_bytes(two))).collect(),
-            Self::Bf16 => bytes.as_chunks().0.iter().map(|&two| bf16_to_f32(u16::from_le_bytes(two))).collect(),
+            Self::Bf16 => bytes.as_chunks().0.iter().map(|&two| bf16::widen(u16::from_le_bytes(two))).collect(),
         }
     }
 
@@ -57,7 +59,7 @@ impl WeightType {
             && match self {
                 Self::F32 => false,
                 Self::F16 => f16_to_f32(f32_to_f16(value)).is_infinite(),
-                Self::Bf16 => bf16_to_f32(f32_to_bf16(value)).is_infinite(),
+                Self::Bf16 => bf16::widen(bf16::round(value)).is_infinite(),
             }
     }
 
@@ -66,23 +68,9 @@ impl WeightType {
         match self {
             Self::F32 => bytes.extend(value.to_le_bytes()),
             Self::F16 => bytes.extend(f32_to_f16(value).to_le_bytes()),
-            Self::Bf16 => bytes.extend(f32_to_bf16(value).to_le_bytes()),
+            Self::Bf16 => bytes.extend(bf16::round(value).to_le_bytes()),
         }
     }
-}
-
-fn bf16_to_f32(bits: u16) -> f32 {
-    f32::from_bits(u32::from(bits) << 16)
-}
-
-fn f32_to_bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    if value.is_nan() {
-        // Rounding could carry a NaN's payload into infinity.
-        return (bits >> 16) as u16 | 0x40;
-    }
-    let odd = (bits >> 16) & 1;
-    ((bits + 0x7fff + odd) >> 16) as u16
 }
 
 fn f32_to_f16(value: f32) -> u16 {
@@ -151,9 +139,9 @@ mod tests {
             (3.4e38, f32::INFINITY),
             (f32::NEG_INFINITY, f32::NEG_INFINITY),
         ] {
-            assert_eq!(bf16_to_f32(f32_to_bf16(value)), expected, "{value}");
+            assert_eq!(bf16::widen(bf16::round(value)), expected, "{value}");
         }
-        assert!(bf16_to_f32(f32_to_bf16(f32::from_bits(0x7fff_ffff))).is_nan());
+        assert!(bf16::widen(bf16::round(f32::from_bits(0x7fff_ffff))).is_nan());
     }
 
     #[test]
@@ -195,8 +183,8 @@ mod tests {
     #[test]
     fn every_bf16_survives() {
         for bits in 0..=u16::MAX {
-            let value = bf16_to_f32(bits);
-            assert!(value.is_nan() || f32_to_bf16(value) == bits);
+            let value = bf16::widen(bits);
+            assert!(value.is_nan() || bf16::round(value) == bits);
         }
     }
 }

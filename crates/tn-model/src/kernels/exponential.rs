@@ -23,6 +23,13 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { value }
 }
 
+/// Rounds to the nearest integer, ties to even, for magnitudes below 2^22. NaN gives some integer.
+#[inline(always)]
+pub(crate) fn nearest(x: f32) -> i32 {
+    const MAGIC: f32 = 12_582_912.0;
+    (x + MAGIC).to_bits().wrapping_sub(MAGIC.to_bits()).cast_signed()
+}
+
 /// Returns the logistic function `1 / (1 + e^-x)`.
 #[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
@@ -43,6 +50,13 @@ mod tests {
             worst = worst.max((f64::from(exp(x)) - expected).abs() / expected);
         }
         assert!(worst < 2e-7, "relative error {worst}");
+    }
+
+    #[test]
+    fn rounds_to_the_nearest_integer() {
+        for (x, expected) in [(0.0, 0), (0.5, 0), (1.5, 2), (-0.5, 0), (-1.5, -2), (126.6, 127), (-127.0, -127)] {
+            assert_eq!(nearest(x), expected, "{x}");
+        }
     }
 
     #[test]
