@@ -8,7 +8,8 @@ use criterion::{Criterion, SamplingMode, Throughput};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tissuenarrator::model::generation::{CellWriter, GenerationOptions, Grammar, GrammarState, LocalGenerator, Sampling};
-use tissuenarrator::model::qwen3::Continuations;
+use tissuenarrator::model::kernels::packed_linear::WeightFormat;
+use tissuenarrator::model::qwen3::{Continuations, PackedQwen3};
 use tissuenarrator::model::{Device, Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
 use tissuenarrator::prelude::*;
 
@@ -66,7 +67,7 @@ fn grammar(criterion: &mut Criterion) {
     let (num_attention_heads, num_key_value_heads, head_dim) = (16, 8, 128);
     let shape =
         Qwen3Config { hidden_size, intermediate_size, num_hidden_layers: 1, num_attention_heads, num_key_value_heads, head_dim, ..shape };
-    let model = Qwen3::initialize(&shape, 1, &Device::flex());
+    let model = PackedQwen3::pack(&Qwen3::initialize(&shape, 1, &Device::flex()), WeightFormat::F32);
     let mut continuations = Continuations::start(&model, &[1; 64], 1, 1);
     criterion.bench_function("generation/grammar/decode_step/one_layer", |bencher| {
         bencher.iter(|| {

@@ -1,6 +1,7 @@
 //! The simulated input that the benchmarks share.
 //!
-//! The benchmarks are in `benches/benches`, one file for each area, and run with `cargo xtask bench`. Every one of them
+//! The benchmarks are in `benches/benches`, one file for each area (and in `crates/*/benches` for single functions), and run with
+//! `cargo xtask bench`. Every one of them
 //! asserts its result, so that a faster program is also a right one. Names read `area/what/size`:
 //!
 //! | benchmark | what one iteration does |
@@ -10,6 +11,8 @@
 //! | `generation/grammar/one_token_genes/1122_genes` | writes a cell under a grammar from given logits of 151,669 tokens, without a model |
 //! | `generation/grammar/qwen3_tokens/1122_genes` | the same, each gene in the tokens of Qwen3; only where its tokenizer is |
 //! | `generation/grammar/decode_step/one_layer` | what that is beside: a step of a decoder of 0.6B's shape, with 1 layer of its 28 |
+//! | `linear/prefill_512/...` | a feed-forward product of 0.6B's shape for 512 tokens, dense and packed in each format |
+//! | `linear/decode/...` | the same for one token and 16 weights, as in a pass of a decoder |
 //! | `sentence/encode/10k_cells` | counts to rankings |
 //! | `sentence/parse/10k_cells` | text to cells |
 //! | `spatial/traversal/nearest_first/10k_cells` | an order of all cells of a section |

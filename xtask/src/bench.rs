@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use crate::flags::BenchFlags;
 use crate::workspace::cargo;
 
-/// The benchmarks of the crate `benches`.
-const BENCHMARKS: [&str; 5] = ["training", "generation", "sentence", "spatial", "eval"];
+/// The benchmarks of the crate `benches`, and those of single functions beside them.
+const BENCHMARKS: [&str; 6] = ["training", "generation", "linear", "sentence", "spatial", "eval"];
 
 /// Runs the benchmarks, in the profile and with the features of everything else, so that Burn is not compiled again for them.
 pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {

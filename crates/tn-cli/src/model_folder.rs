@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tissuenarrator::model::kernels::packed_linear::WeightFormat;
+use tissuenarrator::model::qwen3::PackedQwen3;
 use tissuenarrator::model::{CheckpointReader, Device, Qwen3, SentenceTokenizer};
 
 use crate::error::CliError;
@@ -36,6 +38,20 @@ pub(crate) fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel,
         model = model.with_adapter(adapter)?;
     }
     Ok(LoadedModel { model, tokenizer })
+}
+
+/// Loads a folder for generation, its weights in a format, with an adapter merged into them where one is given.
+pub(crate) fn load_packed(
+    folder: &Path,
+    adapter: Option<&Path>,
+    format: WeightFormat,
+) -> Result<(PackedQwen3, SentenceTokenizer), CliError> {
+    if adapter.is_some() {
+        let LoadedModel { model, tokenizer } = load(folder, adapter)?;
+        return Ok((PackedQwen3::pack(&model, format), tokenizer));
+    }
+    let (_, tokenizer) = open(folder)?;
+    Ok((PackedQwen3::load(folder, format)?, tokenizer))
 }
 
 /// Returns the files of a model or adapter folder that decide what it writes, by name.

@@ -40,6 +40,7 @@
 //! | a shape | a decoder to train from scratch | [`Qwen3Config`], [`Qwen3::initialize`] |
 //! | a decoder | a LoRA adapter on it | [`Qwen3::with_new_adapters`] |
 //! | token sequences | a trained decoder | [`training::Trainer`] |
+//! | a checkpoint larger than comfortable | a decoder in 16 or 8 bits | [`qwen3::PackedQwen3::load`], [`generation::LocalGenerator::from_packed`] |
 //! | a trained decoder and tasks | cells | [`generation::CellWriter`] with a [`generation::LocalGenerator`] |
 //! | a server, such as vLLM, and tasks | cells | [`generation::CellWriter`] with a `generation::RemoteGenerator` |
 //! | a checkpoint and an adapter, larger than memory | one merged checkpoint | [`merge_adapter`], [`CheckpointWriter`] |
@@ -48,8 +49,8 @@
 //! # Layers
 //!
 //! [`kernels`] holds the operations, each with a fast CPU body and a reference in plain tensor operations; [`qwen3`] composes them into
-//! blocks with an explicit reverse pass; [`training`] and [`generation`] use the decoder. Weights are 32-bit; everything runs on Burn's
-//! Flex backend, and any other Burn device takes the reference path.
+//! blocks with an explicit reverse pass; [`training`] and [`generation`] use the decoder. Weights are 32-bit in training, and packed in 32,
+//! 16 or 8 bits for generation ([`qwen3::PackedQwen3`]); everything runs on Burn's Flex backend, and any other Burn device takes the reference path.
 //!
 //! # Features
 //!
@@ -65,8 +66,7 @@
 //!
 //! # Out of scope for now
 //!
-//! CUDA kernels, half-precision weights on the CPU, and several requests in one batch: each target is read and written by itself, with all
-//! its samples together.
+//! CUDA kernels, and several requests in one batch: each target is read and written by itself, with all its samples together.
 
 pub mod generation;
 pub mod kernels;

@@ -10,11 +10,14 @@ mod decoder;
 mod files;
 mod gradients;
 mod linear;
+mod matrix;
+mod packed;
 
 pub use block::Keep;
 pub use continuation::{Branch, Continuations};
 pub use decoder::{Qwen3, SequenceLoss, TensorSource, TensorUpdate};
 pub use gradients::Gradients;
 pub use linear::{Linear, LoraAdapter, Trained};
+pub use packed::PackedQwen3;
 
 pub(crate) use decoder::place;

@@ -6,7 +6,8 @@ use burn::tensor::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use tn_model::kernels::adamw::{self, AdamWStep, Moments};
-use tn_model::qwen3::{Branch, Continuations, Gradients, Keep, Qwen3, Trained};
+use tn_model::kernels::packed_linear::WeightFormat;
+use tn_model::qwen3::{Branch, Continuations, Gradients, Keep, PackedQwen3, Qwen3, Trained};
 
 fn folder(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../data-fixtures/checkpoints").join(name)
@@ -16,6 +17,13 @@ fn load(name: &str, device: &Device) -> Qwen3 {
     match name.split_once("-lora") {
         Some((base, _)) => Qwen3::load(folder(base), device).unwrap().with_adapter(folder(name)).unwrap(),
         None => Qwen3::load(folder(name), device).unwrap(),
+    }
+}
+
+fn packed(name: &str, format: WeightFormat) -> PackedQwen3 {
+    match name.contains("-lora") {
+        true => PackedQwen3::pack(&load(name, &Device::flex()), format),
+        false => PackedQwen3::load(folder(name), format).unwrap(),
     }
 }
 
@@ -106,7 +114,7 @@ fn the_reference_path_gives_the_same_logits() {
 fn greedy_tokens_equal_those_of_transformers() {
     let expected = expected("greedy-256");
     for name in ["tied", "untied", "wide", "tied-lora"] {
-        let model = load(name, &Device::flex()).merged();
+        let model = packed(name, WeightFormat::F32);
         let (prompt, tokens) = (ids(&expected[name]["prompt"]), ids(&expected[name]["tokens"]));
         assert_eq!(tokens.len(), 256);
         let mut continuations = Continuations::start(&model, &prompt, 2, tokens.len());
@@ -118,6 +126,41 @@ fn greedy_tokens_equal_those_of_transformers() {
             found.push(best[0]);
         }
         assert_eq!(found, tokens, "{name}");
+    }
+}
+
+/// Differences of the logits after a prompt between a format and 32 bits, over the largest logit.
+fn differences(name: &str, format: WeightFormat) -> (f32, f32) {
+    let ids: Vec<u32> = (0..100u32).map(|i| i * 37 % 256).collect();
+    let logits = |format| values(Continuations::start(&packed(name, format), &ids, 1, 1).logits().clone());
+    let (exact, found) = (logits(WeightFormat::F32), logits(format));
+    let largest = exact.iter().fold(0.0f32, |largest, logit| largest.max(logit.abs()));
+    let squares: f32 = exact.iter().zip(&found).map(|(a, b)| (a - b).powi(2)).sum();
+    (largest_difference(&exact, &found) / largest, (squares / exact.len() as f32).sqrt() / largest)
+}
+
+#[test]
+fn smaller_formats_change_logits_by_their_rounding() {
+    for name in ["tied", "untied", "wide", "tied-lora"] {
+        for (format, largest, typical) in [(WeightFormat::Bf16, 0.04, 0.01), (WeightFormat::Int8, 0.08, 0.02)] {
+            let (worst, root_mean_square) = differences(name, format);
+            assert!(worst > 0.0, "{name}, {format}: nothing was rounded");
+            assert!(worst < largest && root_mean_square < typical, "{name}, {format}: {worst}, {root_mean_square}");
+        }
+    }
+}
+
+#[test]
+fn a_model_packed_from_its_file_equals_one_packed_from_memory() {
+    let ids: Vec<u32> = (0..30u32).map(|i| i * 37 % 256).collect();
+    for name in ["tied", "untied", "wide"] {
+        for format in WeightFormat::ALL {
+            let loaded = packed(name, format);
+            let model = PackedQwen3::pack(&load(name, &Device::flex()), format);
+            let logits = |model| values(Continuations::start(model, &ids, 1, 1).logits().clone());
+            assert_eq!(logits(&loaded), logits(&model), "{name}, {format}");
+            assert_eq!(loaded.size_in_bytes(), model.size_in_bytes());
+        }
     }
 }
 
@@ -138,7 +181,8 @@ fn greedy_tokens_without_a_cache_are_the_same() {
 fn cached_logits_equal_those_of_the_whole_sequence() {
     let model = load("tied", &Device::flex());
     let ids: Vec<u32> = (0..40u32).map(|i| i * 37 % 512).collect();
-    let mut continuations = Continuations::start(&model, &ids[..25], 3, 15);
+    let packed = PackedQwen3::pack(&model, WeightFormat::F32);
+    let mut continuations = Continuations::start(&packed, &ids[..25], 3, 15);
     for (at, &id) in ids.iter().enumerate().skip(25) {
         let whole = values(model.logits(&model.hidden(&ids[..at]).narrow(0, at - 1, 1)));
         for row in values(continuations.logits().clone()).chunks_exact(512) {
@@ -169,7 +213,8 @@ fn runs_and_branches_give_the_logits_of_single_steps() {
         assert!(largest_difference(&values(found.clone())[row * 512..(row + 1) * 512], expected) < 1e-4, "{what} {row}");
     };
     let (prompt, a, b) = (&ids[..25], &ids[25..28], &ids[30..31]);
-    let mut continuations = Continuations::start(&model, prompt, 2, 15);
+    let packed = PackedQwen3::pack(&model, WeightFormat::F32);
+    let mut continuations = Continuations::start(&packed, prompt, 2, 15);
     // Runs of different lengths, twice.
     for round in 1..=2 {
         continuations.push_runs(&[a, b]);

@@ -14,6 +14,7 @@ use tissuenarrator::model::SentenceTokenizer;
 use tissuenarrator::model::generation::{
     CellWriter, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError, RemoteGenerator, Sampling,
 };
+use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
 
 use self::chunk::{Chunk, Unfinished};
@@ -25,7 +26,7 @@ use crate::error::{CliError, TableKind};
 use crate::gene_panel;
 use crate::header_fields;
 use crate::interrupt::Interrupt;
-use crate::model_folder::{self, LoadedModel};
+use crate::model_folder;
 use crate::progress::{Console, chain};
 use crate::ranges;
 use crate::report::Report;
@@ -94,6 +95,9 @@ pub(crate) struct Generate {
     /// Genes that may be written: one symbol a line, or an .h5ad file [default: panel.txt of the adapter or the model]
     #[arg(long, value_name = "FILE", conflicts_with = "free")]
     panel: Option<PathBuf>,
+    /// How the weights of the model are held: bf16 and int8 take a half and a quarter of the memory and are faster, and round
+    #[arg(long, value_enum, default_value_t = Weights::F32)]
+    weights: Weights,
     /// Write freely: any token at any time, genes of the panel or not, twice or not
     #[arg(long)]
     free: bool,
@@ -105,6 +109,26 @@ pub(crate) struct Generate {
     resume: bool,
     #[command(flatten)]
     backend: BackendOptions,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Weights {
+    /// 32 bits: what the model was trained with
+    F32,
+    /// 16 bits; exact for a checkpoint in bf16, but for the activations
+    Bf16,
+    /// 8 bits, with a scale for every 32 weights
+    Int8,
+}
+
+impl Weights {
+    fn format(self) -> WeightFormat {
+        match self {
+            Self::F32 => WeightFormat::F32,
+            Self::Bf16 => WeightFormat::Bf16,
+            Self::Int8 => WeightFormat::Int8,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -238,6 +262,7 @@ impl Generate {
         let refused = [
             (self.consensus, "--consensus", "it adds up the probabilities of all genes at every step, and servers return only the text"),
             (self.panel.is_some(), "--panel", "what a server writes cannot be restricted from here"),
+            (self.weights != Weights::F32, "--weights", "servers hold their weights as they were started"),
             (self.adapter.is_some(), "--adapter", "start the servers with the adapter, and name it with --model-name"),
         ];
         match refused.into_iter().find(|(is_given, ..)| *is_given) {
@@ -250,12 +275,12 @@ impl Generate {
         let Some(model) = self.local_model() else {
             return Err(CliError::MissingOption { what: "--backend local".to_owned(), option: "--model DIR" });
         };
-        let LoadedModel { model, tokenizer } = model_folder::load(model, self.adapter.as_deref())?;
+        let (model, tokenizer) = model_folder::load_packed(model, self.adapter.as_deref(), self.weights.format())?;
         let grammar = match panel_file {
             None => None,
             Some(path) => self.grammar(path, &tokenizer)?,
         };
-        let engine = LocalGenerator::new(&model, tokenizer)?;
+        let engine = LocalGenerator::from_packed(model, tokenizer)?;
         let engine = match grammar {
             Some(grammar) => engine.with_grammar(grammar),
             None => engine,
@@ -383,7 +408,7 @@ impl Generate {
         // Not the addresses: a run may go on with other servers, but not with another model, whether or not its name was given.
         Ok(match servers {
             Some(servers) => provenance.with_option("backend", "openai").with_option("model_name", servers.model()),
-            None => provenance,
+            None => provenance.with_option("weights", self.weights.format().name()),
         })
     }
 }

@@ -58,6 +58,18 @@ fn every_step_hands_its_table_to_the_next() {
 }
 
 #[test]
+fn smaller_weights_write_cells_of_the_same_panel() {
+    let folder = Folder::with_model();
+    for weights in ["f32", "bf16", "int8"] {
+        folder.run(&format!("generate tasks.parquet -o {weights}.parquet --model run --greedy --max-new-tokens 8 --weights {weights}"));
+        let generated: Vec<GeneratedRecord> = rows(&folder, &format!("{weights}.parquet"));
+        assert!(generated.iter().all(|record| record.n_tokens == 8 && CellSentence::parse_lenient(&record.generated_block).0.is_some()));
+    }
+    folder.run("generate tasks.parquet -o default.parquet --model run --greedy --max-new-tokens 8");
+    assert!(rows::<GeneratedRecord>(&folder, "default.parquet") == rows::<GeneratedRecord>(&folder, "f32.parquet"));
+}
+
+#[test]
 fn every_baseline_writes_every_task() {
     let folder = Folder::with_tables();
     let tasks: Vec<TaskRecord> = rows(&folder, "tasks.parquet");

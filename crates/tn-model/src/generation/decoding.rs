@@ -10,7 +10,7 @@ use super::generator::Request;
 use super::grammar::Grammar;
 use super::trajectory::Trajectory;
 use crate::kernels::host::{self, HostFloats};
-use crate::qwen3::{Continuations, Qwen3};
+use crate::qwen3::{Continuations, PackedQwen3};
 use crate::tokenizer::SentenceTokenizer;
 
 /// What is done with tokens that the grammar leaves no alternative to.
@@ -34,7 +34,7 @@ pub struct Passes {
 
 /// What the loop works with.
 pub(super) struct Decoding<'a> {
-    pub(super) model: &'a Qwen3,
+    pub(super) model: &'a PackedQwen3,
     pub(super) tokenizer: &'a SentenceTokenizer,
     pub(super) grammar: Option<&'a Grammar>,
     pub(super) forced: ForcedTokens,

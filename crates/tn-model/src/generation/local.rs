@@ -11,14 +11,15 @@ use super::generator::{Continuation, Deliver, Generator, Request};
 use super::grammar::Grammar;
 use super::sampling::Sampling;
 use super::trajectory::Trajectory;
-use crate::qwen3::Qwen3;
+use crate::kernels::packed_linear::WeightFormat;
+use crate::qwen3::{PackedQwen3, Qwen3};
 use crate::tokenizer::SentenceTokenizer;
 
 /// A decoder in this process.
 ///
 /// Requests run side by side on the threads of rayon, each by itself with all its samples together.
 pub struct LocalGenerator {
-    model: Qwen3,
+    model: PackedQwen3,
     tokenizer: SentenceTokenizer,
     grammar: Option<Grammar>,
     forced: ForcedTokens,
@@ -55,15 +56,25 @@ impl Default for ExpectationOptions {
 }
 
 impl LocalGenerator {
-    /// Puts a model and its tokenizer together; gene lists are free until a panel is given. LoRA adapters are merged into the weights.
+    /// Puts a model and its tokenizer together, the weights packed in 32 bits; gene lists are free until a panel is given. LoRA adapters are
+    /// merged into the weights.
+    ///
+    /// # Errors
+    /// As [`LocalGenerator::from_packed`].
+    pub fn new(model: &Qwen3, tokenizer: SentenceTokenizer) -> Result<Self, GenerateError> {
+        tokenizer.check_against(model.config())?;
+        Self::from_packed(PackedQwen3::pack(model, WeightFormat::F32), tokenizer)
+    }
+
+    /// Puts a packed model and its tokenizer together; gene lists are free until a panel is given.
     ///
     /// # Errors
     /// Returns an error when the tokenizer belongs to another model, by [`SentenceTokenizer::check_against`]: when it has more tokens than
     /// the model has rows, so many fewer that padding does not explain it, or no text for a token that ends the model's texts.
-    pub fn new(model: &Qwen3, tokenizer: SentenceTokenizer) -> Result<Self, GenerateError> {
+    pub fn from_packed(model: PackedQwen3, tokenizer: SentenceTokenizer) -> Result<Self, GenerateError> {
         tokenizer.check_against(model.config())?;
         let (forced, expectation) = (ForcedTokens::default(), ExpectationOptions::default());
-        Ok(Self { model: model.merged(), tokenizer, grammar: None, forced, expectation })
+        Ok(Self { model, tokenizer, grammar: None, forced, expectation })
     }
 
     /// Restricts gene lists to a panel, no gene twice: see [`Grammar::new`].

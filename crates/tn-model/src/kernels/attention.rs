@@ -10,6 +10,7 @@ pub(crate) mod reference;
 use burn::tensor::Tensor;
 
 use super::host::{self, HostFloats};
+use crate::Qwen3Config;
 
 pub(crate) use cpu::softmax_in_place;
 
@@ -25,6 +26,12 @@ pub struct AttentionShape {
 }
 
 impl AttentionShape {
+    /// Returns the shape of the layers of a decoder.
+    #[must_use]
+    pub fn of(config: &Qwen3Config) -> Self {
+        Self { heads: config.num_attention_heads, key_heads: config.num_key_value_heads, head_dim: config.head_dim }
+    }
+
     /// Returns the factor of the scores, `1 / sqrt(head_dim)`.
     #[must_use]
     pub fn scale(&self) -> f32 {

@@ -92,24 +92,6 @@ impl Block {
         (y, Activations { normed, raw_q, raw_k, heads, attended, middle, middle_normed, gate, up, activated })
     }
 
-    /// Returns queries, keys and values of rows at the given positions.
-    pub(crate) fn query_key_value(&self, x: &Tensor<2>, places: Places<'_>) -> QueryKeyValue {
-        let normed = rms_norm::forward(x, &self.input_norm, self.eps);
-        QueryKeyValue {
-            q: self.place_q(&self.q_proj.forward(&normed), places),
-            k: self.place_k(&self.k_proj.forward(&normed), places),
-            v: self.v_proj.forward(&normed),
-        }
-    }
-
-    /// Finishes the block for rows whose attention output is known.
-    pub(crate) fn after_attention(&self, x: Tensor<2>, attended: &Tensor<2>) -> Tensor<2> {
-        let middle = x + self.o_proj.forward(attended);
-        let normed = rms_norm::forward(&middle, &self.post_attention_norm, self.eps);
-        let activated = swiglu::forward(&self.gate_proj.forward(&normed), &self.up_proj.forward(&normed));
-        middle + self.down_proj.forward(&activated)
-    }
-
     fn place_q(&self, raw: &Tensor<2>, places: Places<'_>) -> Tensor<2> {
         qk_norm_rope::forward(raw, &self.q_norm, self.eps, places.table, places.positions)
     }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use super::block::Places;
-use super::decoder::{Qwen3, positions};
+use super::decoder::positions;
+use super::packed::PackedQwen3;
+use crate::kernels::attention;
 use crate::kernels::decode_attention::{self, LayerCache, Run};
 use crate::kernels::qk_norm_rope::RotaryTable;
-use crate::kernels::{attention, embedding, rms_norm};
 
 /// Continuations of one prompt: the prompt's keys and values are computed and stored once, whatever the number of continuations.
 ///
 /// Continuations grow by one token or by several in one pass, and not all by the same number.
 pub struct Continuations<'m> {
-    model: &'m Qwen3,
+    model: &'m PackedQwen3,
     layers: Vec<LayerCache>,
     rotations: Arc<RotaryTable>,
     prompt: usize,
@@ -38,11 +39,11 @@ impl<'m> Continuations<'m> {
     /// # Panics
     /// Panics when the prompt is empty or a token is not below the vocabulary size.
     #[must_use]
-    pub fn start(model: &'m Qwen3, prompt: &[u32], count: usize, capacity: usize) -> Self {
+    pub fn start(model: &'m PackedQwen3, prompt: &[u32], count: usize, capacity: usize) -> Self {
         assert!(!prompt.is_empty(), "a prompt has at least one token");
         let (rotations, positions) = (model.rotations(prompt.len() + capacity), positions(prompt.len()));
         let places = Places { table: &rotations, positions: &positions };
-        let mut x = embedding::forward(&model.embedding, prompt);
+        let mut x = model.embed(prompt);
         let mut layers = Vec::with_capacity(model.blocks.len());
         for block in &model.blocks {
             let heads = block.query_key_value(&x, places);
@@ -51,8 +52,7 @@ impl<'m> Continuations<'m> {
             let own = empty_cache(&heads.k, count, capacity);
             layers.push(LayerCache { prompt: (heads.k, heads.v), own, lengths: vec![0; count] });
         }
-        let last = rms_norm::forward(&x.narrow(0, prompt.len() - 1, 1), &model.norm, model.eps());
-        let prompt_logits = model.logits(&last);
+        let prompt_logits = model.logits(&x.narrow(0, prompt.len() - 1, 1));
         let logits = prompt_logits.clone().repeat_dim(0, count);
         Self { model, layers, rotations, prompt: prompt.len(), prompt_logits, logits }
     }
@@ -98,7 +98,7 @@ impl<'m> Continuations<'m> {
         let runs: Vec<Run> = runs.iter().enumerate().map(|(continuation, run)| Run { continuation, tokens: run.len() }).collect();
         let positions = self.positions(&runs);
         let places = Places { table: &self.rotations, positions: &positions };
-        let mut x = embedding::forward(&self.model.embedding, &tokens);
+        let mut x = self.model.embed(&tokens);
         for (block, slot) in self.model.blocks.iter().zip(&mut self.layers) {
             let heads = block.query_key_value(&x, places);
             let attended = decode_attention::forward(&heads.q, &heads.k, &heads.v, &runs, slot, block.shape);
@@ -119,7 +119,7 @@ impl<'m> Continuations<'m> {
         let runs: Vec<Run> = branches.iter().map(|branch| Run { continuation: branch.continuation, tokens: branch.tokens.len() }).collect();
         let positions = self.positions(&runs);
         let places = Places { table: &self.rotations, positions: &positions };
-        let mut x = embedding::forward(&self.model.embedding, &tokens);
+        let mut x = self.model.embed(&tokens);
         for (block, layer) in self.model.blocks.iter().zip(&self.layers) {
             let heads = block.query_key_value(&x, places);
             let attended = decode_attention::forward(&heads.q, &heads.k, &heads.v, &runs, layer, block.shape);
@@ -153,7 +153,7 @@ impl<'m> Continuations<'m> {
             x.clone().narrow(0, end - 1, 1)
         });
         let last = if runs.iter().all(|run| run.tokens == 1) { x.clone() } else { Tensor::cat(last.collect(), 0) };
-        self.model.logits(&rms_norm::forward(&last, &self.model.norm, self.model.eps()))
+        self.model.logits(&last)
     }
 }
 

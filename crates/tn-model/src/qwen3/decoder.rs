@@ -91,10 +91,7 @@ impl Qwen3 {
 
     /// Returns the rotations of at least `length` positions.
     pub(crate) fn rotations(&self, length: usize) -> Arc<RotaryTable> {
-        if self.rotations.len() >= length {
-            return Arc::clone(&self.rotations);
-        }
-        Arc::new(RotaryTable::new(self.config.head_dim, self.config.rope_theta, length))
+        rotations(&self.rotations, &self.config, length)
     }
 
     pub(crate) fn head(&self) -> &Tensor<2> {
@@ -320,9 +317,17 @@ impl<E> Reader<'_, '_, E> {
             gate_proj,
             up_proj,
             down_proj,
-            shape: AttentionShape { heads: config.num_attention_heads, key_heads: config.num_key_value_heads, head_dim: config.head_dim },
+            shape: AttentionShape::of(config),
             eps: config.rms_norm_eps as f32,
         })
+    }
+}
+
+/// Returns prepared rotations if they suffice for `length` positions, else new ones.
+pub(super) fn rotations(prepared: &Arc<RotaryTable>, config: &Qwen3Config, length: usize) -> Arc<RotaryTable> {
+    match prepared.len() >= length {
+        true => Arc::clone(prepared),
+        false => Arc::new(RotaryTable::new(config.head_dim, config.rope_theta, length)),
     }
 }
 
