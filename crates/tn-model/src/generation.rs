@@ -16,7 +16,7 @@ mod remote;
 mod sampling;
 mod trajectory;
 
-pub use cell_writer::{CellWriter, Consensus, GenerationOptions};
+pub use cell_writer::{CellWriter, Consensus, GenerationOptions, Shortened};
 pub use decoding::{ForcedTokens, Passes};
 pub use error::GenerateError;
 pub use expected_ranking::ExpectedRanking;

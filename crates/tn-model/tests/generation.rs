@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use tn_model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, Sampling};
 use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
-use tn_sentence::{Conditioning, FinishReason, SpatialSentence, TaskRecord, Vocabulary};
+use tn_sentence::{CellSentence, Conditioning, FinishReason, Position, SpatialSentence, TaskRecord, Vocabulary};
 
 const NEIGHBORS: &str = "<pos> X: 10, Y: 20 <meta> class: Astro <cs> GFAP AQP4 </cs> \
      <pos> X: 14, Y: 25 <meta> class: Oligo <cs> MBP PLP1 1700016P03RIK </cs>";
@@ -134,14 +134,45 @@ fn a_mode_decides_what_the_model_sees() {
     assert!(!prompt(Conditioning::PositionOnly).contains("class"));
 }
 
-#[test]
-fn a_prompt_that_does_not_fit_is_an_error_of_that_cell() {
-    let config = Qwen3Config { max_position_embeddings: 60, ..model().config().clone() };
+/// A writer whose model reads so many tokens at most.
+fn writer_with_context(context: usize) -> CellWriter<LocalGenerator> {
+    let config = Qwen3Config { max_position_embeddings: context, ..model().config().clone() };
     let narrow = Qwen3::initialize(&config, 3, &Device::flex());
-    let writer = CellWriter::new(LocalGenerator::new(&narrow, tokenizer()).unwrap(), options()).unwrap();
-    let short = TaskRecord { prompt: String::new(), ..task("b") };
-    let results = writer.generate(&[task("a"), short], || {});
-    assert!(matches!(&results[0], Err(GenerateError::PromptTooLong { context: 60, .. })));
+    CellWriter::new(LocalGenerator::new(&narrow, tokenizer()).unwrap(), options()).unwrap()
+}
+
+#[test]
+fn the_farthest_neighbors_are_left_out_of_a_prompt_that_is_too_long() {
+    let target = task("a");
+    let whole = writer(options()).samples(&target).unwrap()[0].model_prompt.clone();
+    let context = tokenizer().encode_ids(&whole).len() + options().max_new_tokens;
+    let shown = SpatialSentence::parse_lenient(&target.prompt).0.cells().to_vec();
+    let distance = |cell: &CellSentence| cell.position().distance(&Position::new(target.x, target.y).unwrap());
+    for (context, left_out) in [(context, 0), (context - 1, 1), (context - 30, 2)] {
+        let writer = writer_with_context(context);
+        let prompt = writer.samples(&target).unwrap()[0].model_prompt.clone();
+        let shortened = writer.shortened();
+        assert_eq!(shortened.prompts, usize::from(left_out > 0));
+        assert!(shortened.neighbors >= left_out, "{shortened:?}");
+        assert!(tokenizer().encode_ids(&prompt).len() + options().max_new_tokens <= context);
+        // The nearest ones are still there, the farthest are not.
+        let mut by_distance = shown.clone();
+        by_distance.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
+        for (rank, cell) in by_distance.iter().enumerate() {
+            assert_eq!(prompt.contains(&cell.to_string()), rank < shown.len() - shortened.neighbors, "{context}: neighbor {rank}");
+        }
+    }
+}
+
+#[test]
+fn a_target_that_does_not_fit_alone_is_an_error_of_that_cell() {
+    let alone = TaskRecord { prompt: String::new(), ..task("b") };
+    let prompt = writer(options()).samples(&alone).unwrap()[0].model_prompt.clone();
+    let context = tokenizer().encode_ids(&prompt).len() + options().max_new_tokens;
+    let writer = writer_with_context(context);
+    let long = TaskRecord { answer: format!("<pos> X: 1, Y: 1 <meta> class: {} <cs> A </cs>", "Astro ".repeat(20)), ..task("a") };
+    let results = writer.generate(&[long, alone], || {});
+    assert!(matches!(&results[0], Err(GenerateError::PromptTooLong { context: found, .. }) if *found == context));
     assert!(results[1].is_ok());
 }
 

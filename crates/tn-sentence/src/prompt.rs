@@ -65,13 +65,14 @@ pub struct PromptBuilder {
     conditioning: Conditioning,
     order: PromptOrder,
     max_cells: usize,
+    nearest: usize,
     seed: u64,
 }
 
 impl PromptBuilder {
     /// Builds prompts far to near (weighted, tau 1), with at most 100 neighbors and seed 42.
     pub fn new(conditioning: Conditioning) -> Self {
-        Self { conditioning, order: PromptOrder::default(), max_cells: 100, seed: 42 }
+        Self { conditioning, order: PromptOrder::default(), max_cells: 100, nearest: usize::MAX, seed: 42 }
     }
 
     /// Replaces the order of the neighbors.
@@ -83,6 +84,13 @@ impl PromptBuilder {
     /// Keeps only the last `max_cells` neighbors of the order, 100 by default.
     pub fn with_max_cells(mut self, max_cells: usize) -> Self {
         self.max_cells = max_cells;
+        self
+    }
+
+    /// Keeps, of the neighbors that would be shown, only the `nearest` ones to the target, all by default; of equally distant ones those
+    /// that come first in the task. The order of those that stay is what it was.
+    pub fn with_nearest(mut self, nearest: usize) -> Self {
+        self.nearest = nearest;
         self
     }
 
@@ -139,9 +147,14 @@ impl PromptBuilder {
             })
             .collect();
         let order = self.order.order(&distances, &draws);
-        let first = order.len().saturating_sub(self.max_cells);
+        let shown = &order[order.len().saturating_sub(self.max_cells)..];
+        let mut nearest = shown.to_vec();
+        nearest.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]).then(a.cmp(&b)));
+        nearest.truncate(self.nearest);
+        nearest.sort_unstable();
         let mut cells: Vec<Option<CellSentence>> = cells.into_iter().map(Some).collect();
-        Ok(order[first..].iter().filter_map(|&index| cells[index].take()).collect())
+        let kept = shown.iter().filter(|index| nearest.binary_search(index).is_ok());
+        Ok(kept.filter_map(|&index| cells[index].take()).collect())
     }
 
     fn show_neighbors(&self, cells: Vec<CellSentence>) -> Vec<CellSentence> {
@@ -289,6 +302,22 @@ mod tests {
         assert!(matches!(builder.build(&nowhere), Err(PromptError::Position(_))));
         let unreadable = TaskRecord { answer: "GAD1".into(), ..task() };
         assert!(matches!(builder.build(&unreadable), Err(PromptError::Answer(_))));
+    }
+
+    #[test]
+    fn the_nearest_of_those_that_are_shown_stay_in_their_order() {
+        let cells: Vec<String> = [9, 2, 7, 2, 4].iter().enumerate().map(|(i, x)| format!("<pos> X: {x}, Y: 0 <cs> G{i} </cs>")).collect();
+        let task = TaskRecord { prompt: cells.join(" "), ..task() };
+        let genes = |nearest: usize, max_cells: usize| -> String {
+            let builder = PromptBuilder::new(Conditioning::PositionOnly).with_order(PromptOrder::AsGiven);
+            let prompt = builder.with_max_cells(max_cells).with_nearest(nearest).build(&task).unwrap();
+            prompt.neighbors.iter().map(|cell| cell.ranking().to_string()).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(genes(5, 5), "G0 G1 G2 G3 G4");
+        assert_eq!(genes(3, 5), "G1 G3 G4");
+        assert_eq!(genes(1, 5), "G1");
+        assert_eq!(genes(2, 3), "G3 G4");
+        assert_eq!(genes(0, 5), "");
     }
 
     #[test]

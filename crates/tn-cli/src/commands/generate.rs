@@ -12,7 +12,7 @@ use serde_json::json;
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::SentenceTokenizer;
 use tissuenarrator::model::generation::{
-    CellWriter, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError, RemoteGenerator, Sampling,
+    CellWriter, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError, RemoteGenerator, Sampling, Shortened,
 };
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
@@ -194,6 +194,11 @@ impl Generate {
             summary.add(&records);
         }
         shards.finish(tasks.rows.len(), &tasks.metadata)?;
+        summary.shortened = engine.shortened();
+        if summary.shortened.prompts > 0 {
+            let Shortened { prompts, neighbors } = summary.shortened;
+            tracing::warn!("{prompts} prompts were too long for the model: {neighbors} of the farthest neighbors are left out");
+        }
         Ok(summary.report(tasks.rows.len()))
     }
 
@@ -434,6 +439,7 @@ struct Summary {
     tokens: u64,
     repairs: u64,
     finished: [usize; 4],
+    shortened: Shortened,
 }
 
 impl Summary {
@@ -465,6 +471,8 @@ impl Summary {
             "finish_reason": finished,
             "tokens": self.tokens,
             "repairs": self.repairs,
+            "shortened_prompts": self.shortened.prompts,
+            "neighbors_left_out": self.shortened.neighbors,
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! From tasks to requests, and from continuations to generated cells.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -69,9 +70,23 @@ impl GenerationOptions {
 ///
 /// Results depend on the options' seed, the target's name and the sample's number only: not on the other targets of a call, nor on the
 /// number of threads.
+///
+/// Where a prompt and the longest answer exceed what the model can read, the neighbors farthest from the target are left out, as few as
+/// suffice; [`CellWriter::shortened`] says how many. Only a target that does not fit alone is an error.
 pub struct CellWriter<G> {
     generator: G,
     options: GenerationOptions,
+    shortened_prompts: AtomicUsize,
+    neighbors_left_out: AtomicUsize,
+}
+
+/// Prompts that were too long for the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shortened {
+    /// Prompts that neighbors were left out of.
+    pub prompts: usize,
+    /// Neighbors left out of them, together.
+    pub neighbors: usize,
 }
 
 impl<G: Generator> CellWriter<G> {
@@ -81,7 +96,7 @@ impl<G: Generator> CellWriter<G> {
     /// Returns an error when an option lies outside its range.
     pub fn new(generator: G, options: GenerationOptions) -> Result<Self, GenerateError> {
         options.validate()?;
-        Ok(Self { generator, options })
+        Ok(Self { generator, options, shortened_prompts: AtomicUsize::new(0), neighbors_left_out: AtomicUsize::new(0) })
     }
 
     /// Replaces the options, keeping the engine.
@@ -97,6 +112,11 @@ impl<G: Generator> CellWriter<G> {
     /// Returns the engine.
     pub fn generator(&self) -> &G {
         &self.generator
+    }
+
+    /// Returns how many neighbors were left out so far because prompts were too long.
+    pub fn shortened(&self) -> Shortened {
+        Shortened { prompts: self.shortened_prompts.load(Ordering::Relaxed), neighbors: self.neighbors_left_out.load(Ordering::Relaxed) }
     }
 
     /// Writes the samples of every task, in the order of the tasks, and calls `done` after each task, from any thread.
@@ -152,13 +172,40 @@ impl<G: Generator> CellWriter<G> {
         self.generate(std::slice::from_ref(task), || {}).swap_remove(0)
     }
 
+    /// Returns the request of a task, with as many neighbors as fit into the context.
     fn request(&self, task: &TaskRecord) -> Result<Request, GenerateError> {
+        let (whole, shown) = self.request_with(task, usize::MAX)?;
+        if self.generator.excess_tokens(&whole) == 0 {
+            return Ok(whole);
+        }
+        // Fewer neighbors are fewer tokens: `fitting` fit, `too_many` do not.
+        let (mut fitting, mut too_many) = (0, shown);
+        while fitting + 1 < too_many {
+            let middle = fitting.midpoint(too_many);
+            match self.generator.excess_tokens(&self.request_with(task, middle)?.0) {
+                0 => fitting = middle,
+                _ => too_many = middle,
+            }
+        }
+        self.shortened_prompts.fetch_add(1, Ordering::Relaxed);
+        self.neighbors_left_out.fetch_add(shown - fitting, Ordering::Relaxed);
+        tracing::debug!(
+            cell = task.cell_name,
+            shown,
+            left_out = shown - fitting,
+            "the prompt is too long; the farthest neighbors are left out"
+        );
+        Ok(self.request_with(task, fitting)?.0)
+    }
+
+    /// Returns the request of a task that shows the nearest neighbors, and how many it shows.
+    fn request_with(&self, task: &TaskRecord, nearest: usize) -> Result<(Request, usize), GenerateError> {
         let options = &self.options;
-        let builder =
-            PromptBuilder::new(options.conditioning).with_order(options.order).with_max_cells(options.max_cells).with_seed(options.seed);
-        let built = builder.build(task).map_err(|source| GenerateError::Prompt { cell_name: task.cell_name.clone(), source })?;
-        let ModelPrompt { text, header_text, .. } = built;
-        Ok(Request {
+        let builder = PromptBuilder::new(options.conditioning).with_order(options.order).with_max_cells(options.max_cells);
+        let built = builder.with_nearest(nearest).with_seed(options.seed).build(task);
+        let ModelPrompt { text, header_text, neighbors, .. } =
+            built.map_err(|source| GenerateError::Prompt { cell_name: task.cell_name.clone(), source })?;
+        let request = Request {
             id: task.cell_name.clone(),
             prompt: text,
             header: header_text,
@@ -166,7 +213,8 @@ impl<G: Generator> CellWriter<G> {
             sampling: options.sampling,
             max_new_tokens: options.max_new_tokens,
             seed: options.seed,
-        })
+        };
+        Ok((request, neighbors.len()))
     }
 }
 

@@ -17,10 +17,10 @@ pub enum GenerateError {
         /// What is wrong with the prompt.
         source: PromptError,
     },
-    /// The prompt and the longest answer together exceed what the model can read.
+    /// Even without neighbors, the prompt and the longest answer together exceed what the model can read.
     #[error(
         "the prompt of cell {cell_name} has {tokens} tokens, which with {max_new_tokens} new ones exceeds the model's context of {context}; \
-         show fewer neighbors"
+         ask for fewer new tokens"
     )]
     PromptTooLong {
         /// The target.

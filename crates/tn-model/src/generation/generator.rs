@@ -22,6 +22,13 @@ pub trait Generator: Sync {
     /// from any thread, by several at once, and in any order of requests. When it returns [`ControlFlow::Break`], no further request is
     /// started; those already running may still be delivered.
     fn generate(&self, requests: &[Request], deliver: &Deliver<'_>);
+
+    /// Returns by how many tokens the prompt and the longest answer of a request together exceed what the model can read: 0 where they fit,
+    /// and where the engine cannot tell.
+    fn excess_tokens(&self, request: &Request) -> usize {
+        let _ = request;
+        0
+    }
 }
 
 /// Takes the continuations of the request with an index, and says whether to go on.
@@ -82,10 +89,18 @@ impl<G: Generator + ?Sized> Generator for Box<G> {
     fn generate(&self, requests: &[Request], deliver: &Deliver<'_>) {
         (**self).generate(requests, deliver);
     }
+
+    fn excess_tokens(&self, request: &Request) -> usize {
+        (**self).excess_tokens(request)
+    }
 }
 
 impl<G: Generator + ?Sized> Generator for &G {
     fn generate(&self, requests: &[Request], deliver: &Deliver<'_>) {
         (**self).generate(requests, deliver);
+    }
+
+    fn excess_tokens(&self, request: &Request) -> usize {
+        (**self).excess_tokens(request)
     }
 }

@@ -238,6 +238,11 @@ impl Generator for LocalGenerator {
     fn generate(&self, requests: &[Request], deliver: &Deliver<'_>) {
         let _stopped = requests.par_iter().enumerate().try_for_each(|(index, request)| deliver(index, self.continuations(request)));
     }
+
+    fn excess_tokens(&self, request: &Request) -> usize {
+        let tokens = self.tokenizer.encode_ids(&request.prompt).len();
+        tokens.saturating_add(request.max_new_tokens).saturating_sub(self.model.config().max_position_embeddings)
+    }
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tissuenarrator::model::SentenceTokenizer;
-use tissuenarrator::model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, RemoteGenerator, RemoteOptions};
+use tissuenarrator::model::generation::{
+    CellWriter, GenerateError, GenerationOptions, LocalGenerator, RemoteGenerator, RemoteOptions, Shortened,
+};
 use tissuenarrator::sentence::{GeneratedRecord, TaskRecord};
 
 use crate::error::CliError;
@@ -95,6 +97,14 @@ impl Engine {
     pub(super) fn servers(engine: RemoteGenerator, options: GenerationOptions) -> Result<Self, CliError> {
         tracing::info!("the servers have the model {:.100}", engine.model());
         Ok(Self::Servers(CellWriter::new(engine, options)?))
+    }
+
+    /// Returns how many neighbors were left out so far because prompts were too long.
+    pub(super) fn shortened(&self) -> Shortened {
+        match self {
+            Self::Samples(writer) | Self::Consensus(writer) => writer.shortened(),
+            Self::Servers(writer) => writer.shortened(),
+        }
     }
 
     /// Writes the cells of tasks and hands over each task's as soon as they are there, until `deliver` says stop.
