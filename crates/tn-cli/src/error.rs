@@ -251,7 +251,7 @@ impl CliError {
             Self::Checkpoint(CheckpointError::OtherBase { .. }) => "give the base that the adapter was trained on".to_owned(),
             Self::Checkpoint(CheckpointError::Overflow { .. }) => "give --dtype bf16 or f32".to_owned(),
             Self::Generate(GenerateError::Grammar(_)) => "train the model with this panel, or leave out --consensus".to_owned(),
-            Self::Generate(GenerateError::PromptTooLong { .. }) => "give fewer with --max-cells".to_owned(),
+            Self::Generate(GenerateError::PromptTooLong { .. }) => "give fewer with --max-new-tokens".to_owned(),
             Self::EveryTaskFailed { source, .. } => return source.hint(),
             Self::Encode(EncodeSectionError::Expression { .. }) => "take another matrix than X with --layer".to_owned(),
             Self::Chunks(_) => "allow longer sequences with --max-tokens".to_owned(),

@@ -174,6 +174,6 @@ fn a_tokenizer_that_cannot_write_the_panel_of_its_folder_is_refused() {
 #[test]
 fn prompts_that_cannot_fit_leave_no_output() {
     let folder = Folder::with_model();
-    let parts = ["none of the", "exceeds the model's context", "--max-cells"];
+    let parts = ["none of the", "exceeds the model's context", "--max-new-tokens"];
     folder.fail("generate tasks.parquet -o out.parquet --model run --max-new-tokens 40000", 3, &parts);
 }
