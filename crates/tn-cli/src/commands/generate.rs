@@ -12,7 +12,8 @@ use serde_json::json;
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::SentenceTokenizer;
 use tissuenarrator::model::generation::{
-    CellWriter, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError, RemoteGenerator, Sampling, Shortened,
+    CellWriter, EarlyStop, ExpectationOptions, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError, RemoteGenerator,
+    Sampling, Shortened,
 };
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
@@ -33,6 +34,9 @@ use crate::report::Report;
 
 /// Trajectories of the expected ranking, unless said otherwise.
 const TRAJECTORIES: u32 = 16;
+
+/// Trajectories after which an expected ranking is compared with what it was.
+const ROUND: u32 = 8;
 
 /// Tasks between two saves, unless said otherwise: servers are given more at once.
 const SAVE_EVERY: usize = 64;
@@ -74,6 +78,9 @@ pub(crate) struct Generate {
     /// Write the expected ranking over the samples, drawn at temperature 1, instead of each sample
     #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p", "greedy", "free"])]
     consensus: bool,
+    /// Draw no further trajectories once the first N genes of the expected ranking are the same as 8 trajectories before
+    #[arg(long, value_name = "N", requires = "consensus", value_parser = ranges::count())]
+    early_stop: Option<usize>,
     /// Divides the logits; 0 takes the most probable token
     #[arg(long, value_name = "T", default_value_t = 0.3)]
     temperature: f32,
@@ -285,7 +292,9 @@ impl Generate {
             None => None,
             Some(path) => self.grammar(path, &tokenizer)?,
         };
-        let engine = LocalGenerator::from_packed(model, tokenizer)?;
+        let early_stop = self.early_stop.map(|ranks| EarlyStop { ranks, every: ROUND });
+        let expectation = ExpectationOptions { early_stop, ..ExpectationOptions::default() };
+        let engine = LocalGenerator::from_packed(model, tokenizer)?.with_expectation(expectation);
         let engine = match grammar {
             Some(grammar) => engine.with_grammar(grammar),
             None => engine,
@@ -404,6 +413,7 @@ impl Generate {
             .with_option("max_cells", self.max_cells)
             .with_option("samples", self.samples())
             .with_option("consensus", self.consensus)
+            .with_option("early_stop", self.early_stop)
             .with_option("temperature", sampling.temperature)
             .with_option("top_k", sampling.top_k)
             .with_option("top_p", sampling.top_p)

@@ -74,6 +74,18 @@ fn smaller_weights_write_cells_of_the_same_panel() {
 }
 
 #[test]
+fn an_expected_ranking_that_no_longer_changes_is_not_drawn_further() {
+    let folder = Folder::with_model();
+    let tokens = |options: &str| {
+        let result = folder.json(&format!("generate tasks.parquet -o out.parquet --model run --consensus --samples 64 {options}"));
+        result["tokens"].as_u64().expect("a count")
+    };
+    // The first gene settles before all sixty do.
+    let (all, sixty, one) = (tokens(""), tokens("--early-stop 60"), tokens("--early-stop 1"));
+    assert!(one < all && one <= sixty && sixty <= all, "{one}, {sixty} and {all} tokens");
+}
+
+#[test]
 fn every_baseline_writes_every_task() {
     let folder = Folder::with_tables();
     let tasks: Vec<TaskRecord> = rows(&folder, "tasks.parquet");
