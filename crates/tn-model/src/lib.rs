@@ -42,6 +42,7 @@
 //! | token sequences | a trained decoder | [`training::Trainer`] |
 //! | a checkpoint larger than comfortable | a decoder in 16 or 8 bits | [`qwen3::PackedQwen3::load`], [`generation::LocalGenerator::from_packed`] |
 //! | a trained decoder and tasks | cells | [`generation::CellWriter`] with a [`generation::LocalGenerator`] |
+//! | a trained decoder and observed cells | how surprising they are, and which neighbors matter | [`likelihood::CellScorer`] |
 //! | a server, such as vLLM, and tasks | cells | [`generation::CellWriter`] with a `generation::RemoteGenerator` |
 //! | a checkpoint and an adapter, larger than memory | one merged checkpoint | [`merge_adapter`], [`CheckpointWriter`] |
 //! | a trained decoder | a folder for transformers, vLLM or PEFT | [`Qwen3::save`], [`Qwen3::save_adapter`] |
@@ -70,6 +71,7 @@
 
 pub mod generation;
 pub mod kernels;
+pub mod likelihood;
 pub mod qwen3;
 pub mod training;
 

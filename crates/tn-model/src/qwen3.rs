@@ -12,6 +12,7 @@ mod gradients;
 mod linear;
 mod matrix;
 mod packed;
+mod read_sequence;
 
 pub use block::Keep;
 pub use continuation::{Branch, Continuations};
@@ -19,5 +20,6 @@ pub use decoder::{Qwen3, SequenceLoss, TensorSource, TensorUpdate};
 pub use gradients::Gradients;
 pub use linear::{Linear, LoraAdapter, Trained};
 pub use packed::PackedQwen3;
+pub use read_sequence::ReadSequence;
 
 pub(crate) use decoder::place;

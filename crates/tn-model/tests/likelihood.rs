@@ -1,0 +1,108 @@
+//! The likelihood of observed cells, and the influence of their neighbors: against whole prompts read one by one, and on planted truth.
+
+use burn::tensor::Device;
+use tn_model::kernels::packed_linear::WeightFormat;
+use tn_model::likelihood::{CellScorer, LikelihoodError};
+use tn_model::qwen3::PackedQwen3;
+use tn_model::training::{Trainer, TrainingConfig};
+use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions};
+use tn_sentence::{Conditioning, PromptBuilder, PromptOrder, TaskRecord, Vocabulary};
+
+const BOSSES: [&str; 2] = ["A", "B"];
+const GENES: [&str; 2] = ["GFAP AQP4", "GAD1 SST"];
+
+/// One neighbor whose class decides the genes of the target, among one to three that decide nothing.
+fn neighbors(boss: usize, n: usize) -> Vec<String> {
+    let bystanders = 1 + n % 3;
+    let neighbor = |x: usize, class: &str| format!("<pos> X: {x}, Y: 1 <meta> class: {class} <cs> MBP </cs>");
+    let mut cells: Vec<String> = (0..bystanders).map(|i| neighbor(i + 1, ["C", "D"][(n / 4 + i) % 2])).collect();
+    cells.insert(n % (bystanders + 1), neighbor(n % 5, BOSSES[boss]));
+    cells
+}
+
+fn task(boss: usize, genes: usize, n: usize) -> TaskRecord {
+    let answer = format!("<pos> X: 0, Y: 0 <meta> class: T <cs> {} </cs>", GENES[genes]);
+    TaskRecord { cell_name: "t".into(), prompt: neighbors(boss, n).join(" "), answer, ..TaskRecord::default() }
+}
+
+fn text(boss: usize, n: usize) -> String {
+    let task = task(boss, boss, n);
+    format!("{} {}", task.prompt, task.answer)
+}
+
+fn tokenizer() -> SentenceTokenizer {
+    // SST and AQP4 are several tokens.
+    let panel = Vocabulary::new(["GFAP", "GAD1", "MBP"]).unwrap();
+    SentenceTokenizer::train((0..8).map(|n| text(n % 2, n / 2)), &panel, &TokenizerOptions::default()).unwrap()
+}
+
+fn untrained() -> Qwen3 {
+    let config = Qwen3Config { num_hidden_layers: 2, ..Qwen3Config::tiny(tokenizer().vocab_size()) };
+    Qwen3::initialize(&config, 5, &Device::flex())
+}
+
+fn scorer(model: Qwen3, conditioning: Conditioning) -> CellScorer {
+    CellScorer::new(
+        PackedQwen3::pack(&model, WeightFormat::F32),
+        tokenizer(),
+        PromptBuilder::new(conditioning).with_order(PromptOrder::AsGiven),
+    )
+    .unwrap()
+}
+
+#[test]
+fn what_is_shared_changes_nothing() {
+    for conditioning in [Conditioning::Conditioned, Conditioning::Unconditioned, Conditioning::PositionOnly] {
+        let scorer = scorer(untrained(), conditioning);
+        let whole = scorer.score(&task(0, 0, 1)).unwrap();
+        assert_eq!((whole.genes.len(), whole.influence.len()), (2, 3));
+        let total = |kept: Vec<String>| scorer.score(&TaskRecord { prompt: kept.join(" "), ..task(0, 0, 1) }).unwrap().total();
+        let check = |fast: f64, slow: f64| assert!((fast - slow).abs() < 1e-4, "{conditioning:?}: {fast} and {slow}");
+        check(whole.without_neighbors, total(Vec::new()));
+        for left_out in 0..3 {
+            let mut kept = neighbors(0, 1);
+            kept.remove(left_out);
+            check(whole.influence[left_out], whole.total() - total(kept));
+        }
+    }
+}
+
+#[test]
+fn the_likelihood_is_the_loss_of_the_model() {
+    let whole = scorer(untrained(), Conditioning::Conditioned).score(&task(0, 1, 1)).unwrap();
+    let task = task(0, 1, 1);
+    let ids = tokenizer().encode_ids(&format!("{} {}", task.prompt, task.answer));
+    let header = format!("{} <pos> X: 0, Y: 0 <meta> class: T <cs>", task.prompt);
+    let begin = tokenizer().encode_ids(&header).len();
+    let target = |i: usize| (i + 1 >= begin).then(|| ids.get(i + 1).copied()).flatten();
+    let targets: Vec<Option<u32>> = (0..ids.len()).map(target).collect();
+    let loss = untrained().loss(&ids, &targets);
+    assert!((whole.total() + whole.close + loss).abs() < 1e-3, "{} and {loss}", whole.total() + whole.close);
+}
+
+#[test]
+fn the_neighbor_that_decides_has_the_influence() {
+    let tokenizer = tokenizer();
+    let sequences: Vec<TokenSequence> =
+        (0..48).map(|n| TokenSequence::encode_neighborhood(&tokenizer, &text(n % 2, n / 2), 20.0)).collect();
+    let mut model = untrained();
+    Trainer::new(TrainingConfig { epochs: 40, batch: 4, ..TrainingConfig::from_scratch() })
+        .unwrap()
+        .fit(&mut model, &sequences, &[], &mut ())
+        .unwrap();
+    let scorer = scorer(model, Conditioning::Conditioned);
+    for boss in 0..2 {
+        let as_expected = scorer.score(&task(boss, boss, 1)).unwrap();
+        let contrary = scorer.score(&task(boss, 1 - boss, 1)).unwrap();
+        assert!(contrary.surprise() > as_expected.surprise() + 0.5, "{contrary:?} and {as_expected:?}");
+        let size = |neighbor: usize| contrary.influence[neighbor].abs();
+        assert!(size(1) > 3.0 * size(0).max(size(2)), "{contrary:?}");
+    }
+}
+
+#[test]
+fn nothing_observed_is_an_error() {
+    let empty = TaskRecord { answer: " ".into(), ..task(0, 0, 0) };
+    let scored = scorer(untrained(), Conditioning::Conditioned).score(&empty);
+    assert!(matches!(scored, Err(LikelihoodError::NothingObserved { .. })), "{scored:?}");
+}
