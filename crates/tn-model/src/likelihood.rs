@@ -9,7 +9,6 @@
 
 use tn_sentence::{CellHeader, CellSentence, CoordinateFormat, ModelPrompt, PromptBuilder, PromptError, TaskRecord};
 
-use crate::generation::GenerateError;
 use crate::qwen3::{PackedQwen3, ReadSequence};
 use crate::tokenizer::{SentenceTokenizer, TokenizerError};
 
@@ -63,9 +62,26 @@ pub enum LikelihoodError {
         /// The target.
         cell_name: String,
     },
-    /// The prompt cannot be built, or is too long with the observed cell.
-    #[error(transparent)]
-    Prompt(#[from] GenerateError),
+    /// The prompt and the observed cell together exceed what the model can read.
+    #[error(
+        "the prompt of cell {cell_name} and its genes have {tokens} tokens, and the model's context is {context}; show fewer neighbors"
+    )]
+    TooLong {
+        /// The target.
+        cell_name: String,
+        /// Tokens of the prompt and the observed cell.
+        tokens: usize,
+        /// Tokens that the model can read.
+        context: usize,
+    },
+    /// The prompt cannot be built, or the observed cell cannot be read.
+    #[error("the task of cell {cell_name} has no usable prompt or answer")]
+    Prompt {
+        /// The target.
+        cell_name: String,
+        /// What is wrong.
+        source: PromptError,
+    },
 }
 
 impl CellScorer {
@@ -83,7 +99,7 @@ impl CellScorer {
     /// # Errors
     /// Returns an error when the task has no observed genes, or its prompt cannot be built or does not fit into the context.
     pub fn score(&self, task: &TaskRecord) -> Result<CellLikelihood, LikelihoodError> {
-        let unusable = |source| GenerateError::Prompt { cell_name: task.cell_name.clone(), source };
+        let unusable = |source| LikelihoodError::Prompt { cell_name: task.cell_name.clone(), source };
         if task.answer.trim().is_empty() {
             return Err(LikelihoodError::NothingObserved { cell_name: task.cell_name.clone() });
         }
@@ -112,13 +128,12 @@ impl CellScorer {
         Ok(CellLikelihood { genes, close, without_neighbors, influence })
     }
 
-    fn check_length(&self, task: &TaskRecord, whole: &Tokens) -> Result<(), GenerateError> {
-        let context = self.model.config().max_position_embeddings;
-        if whole.ids.len() <= context {
-            return Ok(());
+    fn check_length(&self, task: &TaskRecord, whole: &Tokens) -> Result<(), LikelihoodError> {
+        let (tokens, context) = (whole.ids.len(), self.model.config().max_position_embeddings);
+        match tokens <= context {
+            true => Ok(()),
+            false => Err(LikelihoodError::TooLong { cell_name: task.cell_name.clone(), tokens, context }),
         }
-        let max_new_tokens = whole.ids.len() - whole.scored;
-        Err(GenerateError::PromptTooLong { cell_name: task.cell_name.clone(), tokens: whole.scored, max_new_tokens, context })
     }
 
     fn tokens(&self, prompt: &str, answer: &Answer) -> Tokens {

@@ -101,6 +101,16 @@ fn the_neighbor_that_decides_has_the_influence() {
 }
 
 #[test]
+fn what_does_not_fit_or_cannot_be_read_is_an_error() {
+    let narrow = Qwen3Config { max_position_embeddings: 20, ..Qwen3Config::tiny(tokenizer().vocab_size()) };
+    let scored = scorer(Qwen3::initialize(&narrow, 5, &Device::flex()), Conditioning::Conditioned).score(&task(0, 0, 1));
+    assert!(matches!(scored, Err(LikelihoodError::TooLong { context: 20, tokens: 21.., .. })), "{scored:?}");
+    let unreadable = TaskRecord { answer: "GFAP".into(), ..task(0, 0, 0) };
+    let scored = scorer(untrained(), Conditioning::Conditioned).score(&unreadable);
+    assert!(matches!(scored, Err(LikelihoodError::Prompt { .. })), "{scored:?}");
+}
+
+#[test]
 fn nothing_observed_is_an_error() {
     let empty = TaskRecord { answer: " ".into(), ..task(0, 0, 0) };
     let scored = scorer(untrained(), Conditioning::Conditioned).score(&empty);
