@@ -31,7 +31,6 @@ fn text(boss: usize, n: usize) -> String {
 }
 
 fn tokenizer() -> SentenceTokenizer {
-    // SST and AQP4 are several tokens.
     let panel = Vocabulary::new(["GFAP", "GAD1", "MBP"]).unwrap();
     SentenceTokenizer::train((0..8).map(|n| text(n % 2, n / 2)), &panel, &TokenizerOptions::default()).unwrap()
 }
@@ -64,6 +63,27 @@ fn what_is_shared_changes_nothing() {
             kept.remove(left_out);
             check(whole.influence[left_out], whole.total() - total(kept));
         }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let scorer = scorer(untrained(), Conditioning::Unconditioned);
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let scored = [1, 2, 3].map(|threads| pool(threads).install(|| scorer.score(&task(1, 0, 2)).unwrap()));
+    assert!(scored[0] == scored[1] && scored[0] == scored[2], "{scored:?}");
+}
+
+#[test]
+fn genes_of_several_tokens_are_scored_whole() {
+    let (known, unknown) = (tokenizer().encode_ids(" GAD1").len(), tokenizer().encode_ids(" QXZJ").len());
+    assert!(known == 1 && unknown > 1);
+    let observed = TaskRecord { answer: "<pos> X: 0, Y: 0 <meta> class: T <cs> GAD1 QXZJ </cs>".into(), ..task(0, 1, 1) };
+    let scored = scorer(untrained(), Conditioning::Conditioned).score(&observed).unwrap();
+    // Each token of an untrained model has a probability of about one in the size of the vocabulary.
+    let token = (tokenizer().vocab_size() as f64).ln();
+    for (gene, tokens) in scored.genes.iter().zip([known, unknown]) {
+        assert!((gene / tokens as f64 + token).abs() < 0.5, "{scored:?} at {token} a token");
     }
 }
 
