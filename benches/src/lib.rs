@@ -1,8 +1,8 @@
 //! The simulated input that the benchmarks share.
 //!
-//! The benchmarks are in `benches/benches`, one file for each area (and in `crates/*/benches` for single functions), and run with
-//! `cargo xtask bench`. Every one of them
-//! asserts its result, so that a faster program is also a right one. Names read `area/what/size`:
+//! The benchmarks are in `benches/benches`, one file for each area, and for single functions in `crates/*/benches`; they run with
+//! `cargo xtask bench`. Every one of them asserts its result, so that a faster program is also a right one. Names read
+//! `area/what/size`:
 //!
 //! | benchmark | what one iteration does |
 //! |---|---|

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, ensure};
 
 use super::smoke;
-use crate::flags::FixturesFlags;
+use crate::flags::{BenchFlags, FixturesFlags};
 use crate::workspace::cargo;
 
 /// A step and what it does.
@@ -46,12 +46,20 @@ pub(super) fn all() -> Vec<Step> {
         commands("lints", vec![cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"])]),
         commands("documentation", vec![documentation]),
         Step { name: "main job, seconds long", work: Work::Function(smoke::run) },
+        Step { name: "benchmarks, once", work: Work::Function(benchmarks) },
         Step { name: "tests", work: Work::Tests(cargo(["test", "--quiet", "--workspace", "--no-fail-fast"])) },
     ]
 }
 
 fn check(features: &[&str]) -> Command {
     cargo(["check", "--quiet"].iter().chain(features))
+}
+
+/// Runs every benchmark once, without timing it: their assertions hold.
+fn benchmarks() -> Result<()> {
+    let code = crate::bench::run(&BenchFlags { arguments: vec!["--test".to_owned()] })?;
+    ensure!(code == ExitCode::SUCCESS, "a benchmark failed");
+    Ok(())
 }
 
 fn fixtures() -> Result<()> {
