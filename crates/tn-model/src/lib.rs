@@ -51,7 +51,8 @@
 //!
 //! [`kernels`] holds the operations, each with a fast CPU body and a reference in plain tensor operations; [`qwen3`] composes them into
 //! blocks with an explicit reverse pass; [`training`] and [`generation`] use the decoder. Weights are 32-bit in training, and packed in 32,
-//! 16 or 8 bits for generation ([`qwen3::PackedQwen3`]); everything runs on Burn's Flex backend, and any other Burn device takes the reference path.
+//! 16 or 8 bits for generation ([`qwen3::PackedQwen3`]); everything runs on Burn's Flex backend, and any other Burn device takes the
+//! reference path.
 //!
 //! # Features
 //!

@@ -1,7 +1,7 @@
 //! Writing cells: reproducible, well-formed under the panel, and the expected ranking as the mean of what is sampled.
 
 use burn::tensor::Device;
-use tn_model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, Sampling};
+use tn_model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, Sampling, Shortened};
 use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
 use tn_sentence::{CellSentence, Conditioning, FinishReason, Position, SpatialSentence, TaskRecord, Vocabulary};
 
@@ -174,6 +174,7 @@ fn a_target_that_does_not_fit_alone_is_an_error_of_that_cell() {
     let results = writer.generate(&[long, alone], || {});
     assert!(matches!(&results[0], Err(GenerateError::PromptTooLong { context: found, .. }) if *found == context));
     assert!(results[1].is_ok());
+    assert_eq!(writer.shortened(), Shortened::default());
 }
 
 #[test]

@@ -60,14 +60,16 @@ fn every_step_hands_its_table_to_the_next() {
 #[test]
 fn smaller_weights_write_cells_of_the_same_panel() {
     let folder = Folder::with_model();
+    let panel = folder.text("run/panel.txt");
     for weights in ["f32", "bf16", "int8"] {
         folder.run(&format!(
             "generate tasks.parquet -o {weights}.parquet --model run --temperature 1 --max-new-tokens 8 --weights {weights}"
         ));
         let generated: Vec<GeneratedRecord> = rows(&folder, &format!("{weights}.parquet"));
-        let genes =
-            |record: &GeneratedRecord| CellSentence::parse_lenient(&record.generated_block).0.map_or(0, |cell| cell.ranking().len());
-        assert!(generated.iter().all(|record| record.n_tokens > 0) && generated.iter().any(|record| genes(record) > 0), "{weights}");
+        let cells = generated.iter().filter_map(|record| CellSentence::parse_lenient(&record.generated_block).0);
+        let genes: Vec<String> =
+            cells.flat_map(|cell| cell.ranking().genes().iter().map(ToString::to_string).collect::<Vec<_>>()).collect();
+        assert!(!genes.is_empty() && genes.iter().all(|gene| panel.lines().any(|symbol| symbol == gene)), "{weights}: {genes:?}");
     }
     folder.run("generate tasks.parquet -o default.parquet --model run --temperature 1 --max-new-tokens 8");
     assert!(rows::<GeneratedRecord>(&folder, "default.parquet") == rows::<GeneratedRecord>(&folder, "f32.parquet"));

@@ -178,6 +178,11 @@ impl<G: Generator> CellWriter<G> {
         if self.generator.excess_tokens(&whole) == 0 {
             return Ok(whole);
         }
+        let alone = self.request_with(task, 0)?.0;
+        if self.generator.excess_tokens(&alone) > 0 {
+            // The engine says what is wrong with it.
+            return Ok(alone);
+        }
         // Fewer neighbors are fewer tokens: `fitting` fit, `too_many` do not.
         let (mut fitting, mut too_many) = (0, shown);
         while fitting + 1 < too_many {

@@ -17,7 +17,8 @@ pub enum GenerateError {
         /// What is wrong with the prompt.
         source: PromptError,
     },
-    /// Even without neighbors, the prompt and the longest answer together exceed what the model can read.
+    /// The prompt and the longest answer together exceed what the model can read; [`CellWriter`](super::CellWriter) leaves out neighbors
+    /// before, so that in its prompts there are none left.
     #[error(
         "the prompt of cell {cell_name} has {tokens} tokens, which with {max_new_tokens} new ones exceeds the model's context of {context}; \
          ask for fewer new tokens"

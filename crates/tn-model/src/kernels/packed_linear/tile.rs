@@ -197,6 +197,27 @@ impl<I: Instructions> Dot<I> for Int8 {
     }
 }
 
+/// Returns the words of `P` panels at a step, and fetches those ahead where `M` rows are few.
+///
+/// # Safety
+/// As [`Dot::sums`]; `w` points to the step in the first panel.
+#[inline(always)]
+unsafe fn weights_of_step<I: Instructions, const M: usize, const P: usize>(w: *const u32, panel_words: usize) -> [[I::Words; 2]; P] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut weights = [[I::splat(0); 2]; P];
+        for (panel, weights) in weights.iter_mut().enumerate() {
+            let w = w.add(panel * panel_words);
+            if M <= FEW_ROWS {
+                I::prefetch(w.wrapping_add(AHEAD));
+                I::prefetch(w.wrapping_add(AHEAD + LINE));
+            }
+            *weights = [I::load(w), I::load(w.add(I::LANES))];
+        }
+        weights
+    }
+}
+
 /// Returns the sums for words of floating-point numbers: bf16 pairs where `PAIRS`, else `f32`.
 ///
 /// # Safety
@@ -208,15 +229,7 @@ unsafe fn sums_of_words<I: Instructions, const M: usize, const P: usize, const P
         let mut sums = [[[I::zero(); 2]; P]; M];
         for step in 0..operands.steps {
             let (x, w) = (operands.x.add(step * operands.stride), operands.w.add(step * PANEL));
-            let mut weights = [[I::splat(0); 2]; P];
-            for (panel, weights) in weights.iter_mut().enumerate() {
-                let w = w.add(panel * operands.panel_words);
-                if M <= FEW_ROWS {
-                    I::prefetch(w.wrapping_add(AHEAD));
-                    I::prefetch(w.wrapping_add(AHEAD + LINE));
-                }
-                *weights = [I::load(w), I::load(w.add(I::LANES))];
-            }
+            let weights = weights_of_step::<I, M, P>(w, operands.panel_words);
             for (row, sums) in sums.iter_mut().enumerate() {
                 let x = I::splat(*x.add(row));
                 for (sums, weights) in sums.iter_mut().zip(weights) {
@@ -249,15 +262,7 @@ unsafe fn sums_of_bytes<I: Instructions, const M: usize, const P: usize>(operand
             }
             for step in 0..BLOCK_STEPS {
                 let (x, w) = (x.add(step * operands.stride), w.add(step * PANEL));
-                let mut weights = [[I::splat(0); 2]; P];
-                for (panel, weights) in weights.iter_mut().enumerate() {
-                    let w = w.add(panel * operands.panel_words);
-                    if M <= FEW_ROWS {
-                        I::prefetch(w.wrapping_add(AHEAD));
-                        I::prefetch(w.wrapping_add(AHEAD + LINE));
-                    }
-                    *weights = [I::load(w), I::load(w.add(I::LANES))];
-                }
+                let weights = weights_of_step::<I, M, P>(w, operands.panel_words);
                 for (row, ints) in ints.iter_mut().enumerate() {
                     let x = I::splat(*x.add(row));
                     for (ints, weights) in ints.iter_mut().zip(weights) {
