@@ -14,6 +14,8 @@ mod local;
 #[cfg(feature = "remote")]
 mod remote;
 mod sampling;
+mod scheduler;
+mod session;
 mod trajectory;
 
 pub use cell_writer::{CellWriter, Consensus, GenerationOptions, Shortened};
@@ -22,7 +24,8 @@ pub use error::GenerateError;
 pub use expected_ranking::ExpectedRanking;
 pub use generator::{Continuation, Deliver, Generator, Request};
 pub use grammar::{ForbiddenToken, Grammar, GrammarError, GrammarState, HeaderField};
-pub use local::{EarlyStop, ExpectationOptions, LocalGenerator};
+pub use local::{EarlyStop, ExpectationOptions, Hear, LocalGenerator};
 #[cfg(feature = "remote")]
 pub use remote::{AttemptError, RemoteError, RemoteGenerator, RemoteOptions, SampleRequests};
 pub use sampling::Sampling;
+pub use scheduler::Batching;

@@ -15,7 +15,7 @@ mod packed;
 mod read_sequence;
 
 pub use block::Keep;
-pub use continuation::{Branch, Continuations};
+pub use continuation::{Branch, Continuations, Part, Step, pass};
 pub use decoder::{Qwen3, SequenceLoss, TensorSource, TensorUpdate};
 pub use gradients::Gradients;
 pub use linear::{Linear, LoraAdapter, Trained};

@@ -8,8 +8,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tn_model::kernels::adamw::{self, AdamWStep, Moments};
 use tn_model::kernels::attention::{self, AttentionShape};
-use tn_model::kernels::decode_attention::{self, LayerCache, Run};
+use tn_model::kernels::decode_attention::{self, Entries, LayerCache, PromptKeys, Run};
 use tn_model::kernels::head_loss::{self, HeadGradient};
+use tn_model::kernels::packed_linear::WeightFormat;
 use tn_model::kernels::qk_norm_rope::{self, RotaryTable};
 use tn_model::kernels::{linear, rms_norm, swiglu};
 
@@ -145,60 +146,99 @@ fn attention_of_the_last_rows_equals_that_of_all() {
     }
 }
 
-/// The continuations that new tokens follow, and how many.
-fn runs(runs: &[(usize, usize)]) -> Vec<Run> {
-    runs.iter().map(|&(continuation, tokens)| Run { continuation, tokens }).collect()
+/// A prompt, texts behind it, and new tokens, each with random keys and values.
+struct Decoding {
+    prompt: (Tensor<2>, Tensor<2>),
+    own: Entries,
+    lengths: Vec<usize>,
+}
+
+const DECODING: AttentionShape = AttentionShape { heads: 4, key_heads: 2, head_dim: 8 };
+
+impl Decoding {
+    fn new(source: &mut Source, prompt: usize, texts: usize) -> Self {
+        let own = Entries::empty(texts, 0, 16, &Device::flex());
+        Self { prompt: (source.tensor([prompt, 16]), source.tensor([prompt, 16])), own, lengths: vec![0; texts] }
+    }
+
+    /// Runs of new tokens: the text that they follow, and how many.
+    fn runs(&self, runs: &[(usize, usize)]) -> Vec<Run> {
+        runs.iter().map(|&(slot, tokens)| Run { slot, own: self.lengths[slot], tokens }).collect()
+    }
+
+    fn append(&mut self, source: &mut Source, runs: &[(usize, usize)]) {
+        let new = self.runs(runs);
+        let rows = new.iter().map(|run| run.tokens).sum();
+        self.own.append(&source.tensor([rows, 16]), &source.tensor([rows, 16]), &new);
+        new.iter().for_each(|run| self.lengths[run.slot] += run.tokens);
+    }
+
+    fn cache(&self, format: WeightFormat) -> LayerCache {
+        LayerCache { prompt: PromptKeys::new(&self.prompt.0, &self.prompt.1, DECODING, format), own: self.own.clone() }
+    }
+
+    fn cache_in_rows(&self) -> LayerCache {
+        LayerCache { prompt: PromptKeys::Rows(self.prompt.0.clone(), self.prompt.1.clone()), own: self.own.clone() }
+    }
 }
 
 #[test]
 fn decoding_equals_attention_over_the_whole_sequence() {
     let mut source = Source::new();
-    let shape = AttentionShape { heads: 4, key_heads: 2, head_dim: 8 };
-    let one_each = |continuations| (0..continuations).map(|i| (i, 1)).collect::<Vec<_>>();
-    // Steps of one token, then runs of several, of some continuations only, and several runs of one continuation.
-    for (prompt, continuations, new) in [
+    let one_each = |texts| (0..texts).map(|i| (i, 1)).collect::<Vec<_>>();
+    // Steps of one token, then runs of several, of some texts only, and several runs of one text.
+    for (prompt, texts, new) in [
         (1, 1, one_each(1)),
         (5, 3, one_each(3)),
         (130, 4, one_each(4)),
         (5, 3, vec![(2, 3), (0, 1)]),
         (9, 2, vec![(1, 2), (1, 1), (0, 4)]),
     ] {
-        let empty = || Tensor::zeros([continuations, 9, 16], &Device::flex());
-        let mut cache = LayerCache {
-            prompt: (source.tensor([prompt, 16]), source.tensor([prompt, 16])),
-            own: (empty(), empty()),
-            lengths: vec![0; continuations],
-        };
-        for before in [one_each(continuations), vec![(continuations - 1, 2)]] {
-            let before = runs(&before);
-            let rows = before.iter().map(|run| run.tokens).sum();
-            cache = cache.append(&source.tensor([rows, 16]), &source.tensor([rows, 16]), &before);
+        let mut decoding = Decoding::new(&mut source, prompt, texts);
+        for before in [one_each(texts), vec![(texts - 1, 2)], vec![(0, 70)]] {
+            decoding.append(&mut source, &before);
         }
-        let new = runs(&new);
+        let new = decoding.runs(&new);
         let rows = new.iter().map(|run| run.tokens).sum();
         let (q, k, v) = (source.tensor([rows, 32]), source.tensor([rows, 16]), source.tensor([rows, 16]));
-        let found = decode_attention::forward(&q, &k, &v, &new, &cache, shape);
-        let slow = decode_attention::forward(&tracked(&q), &tracked(&k), &tracked(&v), &new, &on_tape(&cache), shape);
-        check("reference", &found, &slow.inner());
+        let found = decode_attention::forward(&q, &k, &v, &new, &decoding.cache(WeightFormat::F32), DECODING);
+        let slow = decode_attention::forward(&q, &k, &v, &new, &decoding.cache_in_rows(), DECODING);
+        check("reference", &found, &slow);
+        let rounded = decode_attention::forward(&q, &k, &v, &new, &decoding.cache(WeightFormat::Bf16), DECODING);
+        let worst = values(&rounded).iter().zip(values(&slow)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst > 0.0 && worst < 0.02, "keys and values in bf16: {worst}");
         let mut first = 0;
         for run in new {
             let rows = |tensor: &Tensor<2>| tensor.clone().narrow(0, first, run.tokens);
-            let all = |prompt: &Tensor<2>, own: &Tensor<3>, new: &Tensor<2>| {
-                let own = own.clone().narrow(0, run.continuation, 1).narrow(1, 0, cache.lengths[run.continuation]);
-                Tensor::cat(vec![prompt.clone(), own.squeeze_dim(0), rows(new)], 0)
-            };
-            let (k, v) = (all(&cache.prompt.0, &cache.own.0, &k), all(&cache.prompt.1, &cache.own.1, &v));
-            check("whole sequence", &rows(&found), &attention::forward(&rows(&q), &k, &v, shape).output);
+            let own = decoding.own.of(run.slot, run.own);
+            let all = |prompt: &Tensor<2>, own: Tensor<2>, new: &Tensor<2>| Tensor::cat(vec![prompt.clone(), own, rows(new)], 0);
+            let (k, v) = (all(&decoding.prompt.0, own.0, &k), all(&decoding.prompt.1, own.1, &v));
+            check("whole sequence", &rows(&found), &attention::forward(&rows(&q), &k, &v, DECODING).output);
             first += run.tokens;
         }
     }
 }
 
-fn on_tape(cache: &LayerCache) -> LayerCache {
-    LayerCache {
-        prompt: (tracked(&cache.prompt.0), tracked(&cache.prompt.1)),
-        own: (tracked(&cache.own.0), tracked(&cache.own.1)),
-        lengths: cache.lengths.clone(),
+#[test]
+fn a_text_is_decoded_to_the_same_bits_beside_any_others() {
+    let mut source = Source::new();
+    for format in WeightFormat::ALL {
+        let mut decoding = Decoding::new(&mut source, 77, 20);
+        for slot in 0..20 {
+            decoding.append(&mut source, &[(slot, 1 + slot * 3 % 7)]);
+        }
+        let runs = decoding.runs(&(0..20).map(|slot| (slot, 1 + slot % 3)).collect::<Vec<_>>());
+        let rows = runs.iter().map(|run| run.tokens).sum();
+        let (q, k, v) = (source.tensor([rows, 32]), source.tensor([rows, 16]), source.tensor([rows, 16]));
+        let cache = decoding.cache(format);
+        let all = decode_attention::forward(&q, &k, &v, &runs, &cache, DECODING);
+        let mut first = 0;
+        for run in runs {
+            let rows = |tensor: &Tensor<2>| tensor.clone().narrow(0, first, run.tokens);
+            let alone = decode_attention::forward(&rows(&q), &rows(&k), &rows(&v), &[run], &cache, DECODING);
+            assert_eq!(values(&alone), values(&rows(&all)), "{format}, slot {}", run.slot);
+            first += run.tokens;
+        }
     }
 }
 

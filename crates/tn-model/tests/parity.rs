@@ -217,7 +217,7 @@ fn runs_and_branches_give_the_logits_of_single_steps() {
     let mut continuations = Continuations::start(&packed, prompt, 2, 15);
     // Runs of different lengths, twice.
     for round in 1..=2 {
-        continuations.push_runs(&[a, b]);
+        continuations.push_runs(&[a.to_vec(), b.to_vec()]);
         check(continuations.logits(), 0, &after(prompt, &vec![a; round]), "run");
         check(continuations.logits(), 1, &after(prompt, &vec![b; round]), "run");
     }
@@ -227,11 +227,11 @@ fn runs_and_branches_give_the_logits_of_single_steps() {
         check(&peeked, row, &after(prompt, &[before[0], before[1], tokens]), "branch");
     }
     // Looking ahead has left no trace.
-    continuations.push_runs(&[b, a]);
+    continuations.push_runs(&[b.to_vec(), a.to_vec()]);
     check(continuations.logits(), 1, &after(prompt, &[b, b, a]), "run after branches");
     continuations.restart(3);
     check(continuations.logits(), 2, &whole(prompt), "restart");
-    continuations.push_runs(&[b, a, a]);
+    continuations.push_runs(&[b.to_vec(), a.to_vec(), a.to_vec()]);
     check(continuations.logits(), 2, &after(prompt, &[a]), "run after a restart");
 }
 

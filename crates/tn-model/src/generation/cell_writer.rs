@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use rayon::prelude::*;
 use tn_sentence::{
     CellPredictor, CellSentence, Conditioning, GeneRanking, GeneratedRecord, ModelPrompt, Position, PromptBuilder, PromptOrder,
     SpatialSentence, TaskRecord,
@@ -123,15 +122,12 @@ impl<G: Generator> CellWriter<G> {
     ///
     /// A task that cannot be run yields its error and does not stop the others.
     pub fn generate(&self, tasks: &[TaskRecord], done: impl Fn() + Sync) -> Vec<Result<Vec<GeneratedRecord>, GenerateError>> {
-        let written = Mutex::new(tasks.iter().map(|_| None).collect::<Vec<_>>());
-        self.generate_each(tasks, |index, records| {
-            written.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(records);
-            done();
-            ControlFlow::Continue(())
-        });
-        let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let unanswered = |task: &TaskRecord| Err(GenerateError::Unanswered { cell_name: task.cell_name.clone() });
-        written.into_iter().zip(tasks).map(|(records, task)| records.unwrap_or_else(|| unanswered(task))).collect()
+        collect(tasks, |deliver| {
+            self.generate_each(tasks, |index, records| {
+                done();
+                deliver(index, records)
+            });
+        })
     }
 
     /// Writes the samples of every task and hands over each task's as soon as they are there, with the index of the task, from any thread
@@ -143,21 +139,7 @@ impl<G: Generator> CellWriter<G> {
         tasks: &[TaskRecord],
         deliver: impl Fn(usize, Result<Vec<GeneratedRecord>, GenerateError>) -> ControlFlow<()> + Sync,
     ) {
-        let mut requests = Vec::with_capacity(tasks.len());
-        let mut task_of = Vec::with_capacity(tasks.len());
-        for (index, task) in tasks.iter().enumerate() {
-            match self.request(task) {
-                Ok(request) => {
-                    requests.push(request);
-                    task_of.push(index);
-                }
-                Err(error) => {
-                    if deliver(index, Err(error)).is_break() {
-                        return;
-                    }
-                }
-            }
-        }
+        let Some((requests, task_of)) = self.requests(tasks, |index, error| deliver(index, Err(error))) else { return };
         self.generator.generate(&requests, &|index, continuations| {
             let (request, task) = (&requests[index], &tasks[task_of[index]]);
             deliver(task_of[index], continuations.map(|continuations| records(task, request, continuations)))
@@ -170,6 +152,30 @@ impl<G: Generator> CellWriter<G> {
     /// Returns an error when the prompt cannot be read or the engine cannot continue it.
     pub fn samples(&self, task: &TaskRecord) -> Result<Vec<GeneratedRecord>, GenerateError> {
         self.generate(std::slice::from_ref(task), || {}).swap_remove(0)
+    }
+
+    /// Returns the requests of all tasks, and the task of each; those that cannot be run go to `refuse`. Nothing when that says stop.
+    fn requests(
+        &self,
+        tasks: &[TaskRecord],
+        refuse: impl Fn(usize, GenerateError) -> ControlFlow<()>,
+    ) -> Option<(Vec<Request>, Vec<usize>)> {
+        let mut requests = Vec::with_capacity(tasks.len());
+        let mut task_of = Vec::with_capacity(tasks.len());
+        for (index, task) in tasks.iter().enumerate() {
+            match self.request(task) {
+                Ok(request) => {
+                    requests.push(request);
+                    task_of.push(index);
+                }
+                Err(error) => {
+                    if refuse(index, error).is_break() {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some((requests, task_of))
     }
 
     /// Returns the request of a task, with as many neighbors as fit into the context.
@@ -231,7 +237,12 @@ impl CellWriter<LocalGenerator> {
     /// # Panics
     /// Panics when the generator has no panel.
     pub fn consensus(&self, tasks: &[TaskRecord], done: impl Fn() + Sync) -> Vec<Result<Consensus, GenerateError>> {
-        tasks.par_iter().map(|task| self.expected_ranking(task).inspect(|_| done())).collect()
+        collect(tasks, |deliver| {
+            self.consensus_each(tasks, |index, cell| {
+                done();
+                deliver(index, cell)
+            });
+        })
     }
 
     /// Writes the expected ranking of every task and hands over each one as soon as it is there, as
@@ -244,7 +255,11 @@ impl CellWriter<LocalGenerator> {
         tasks: &[TaskRecord],
         deliver: impl Fn(usize, Result<Consensus, GenerateError>) -> ControlFlow<()> + Sync,
     ) {
-        let _stopped = tasks.par_iter().enumerate().try_for_each(|(index, task)| deliver(index, self.expected_ranking(task)));
+        let Some((requests, task_of)) = self.requests(tasks, |index, error| deliver(index, Err(error))) else { return };
+        self.generator.expected_rankings(&requests, |index, ranked| {
+            let (request, task) = (&requests[index], &tasks[task_of[index]]);
+            deliver(task_of[index], ranked.map(|ranked| consensus(task, request, ranked)))
+        });
     }
 
     /// Returns the expected ranking of one task over `samples` trajectories at temperature 1: see [`LocalGenerator::expected_ranking`].
@@ -256,8 +271,7 @@ impl CellWriter<LocalGenerator> {
     /// Panics when the generator has no panel.
     pub fn expected_ranking(&self, task: &TaskRecord) -> Result<Consensus, GenerateError> {
         let request = self.request(task)?;
-        let (continuation, ranking) = self.generator.expected_ranking(&request)?;
-        Ok(Consensus { record: record(task, &request, 0, continuation), ranking })
+        Ok(consensus(task, &request, self.generator.expected_ranking(&request)?))
     }
 }
 
@@ -300,6 +314,25 @@ fn first_cell(record: &GeneratedRecord) -> Result<CellSentence, GenerateError> {
         .map_err(|source| GenerateError::Prompt { cell_name: task.cell_name.clone(), source: source.into() })?;
     let cell = SpatialSentence::parse_lenient(&record.generated_block).0.into_cells().into_iter().next();
     Ok(cell.unwrap_or_else(|| CellSentence::new(position, GeneRanking::default())))
+}
+
+/// Brings what `write` delivers for each task into the order of the tasks.
+fn collect<T: Send>(
+    tasks: &[TaskRecord],
+    write: impl FnOnce(&(dyn Fn(usize, Result<T, GenerateError>) -> ControlFlow<()> + Sync)),
+) -> Vec<Result<T, GenerateError>> {
+    let written = Mutex::new(tasks.iter().map(|_| None).collect::<Vec<_>>());
+    write(&|index, result| {
+        written.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(result);
+        ControlFlow::Continue(())
+    });
+    let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let unanswered = |task: &TaskRecord| Err(GenerateError::Unanswered { cell_name: task.cell_name.clone() });
+    written.into_iter().zip(tasks).map(|(result, task)| result.unwrap_or_else(|| unanswered(task))).collect()
+}
+
+fn consensus(task: &TaskRecord, request: &Request, (continuation, ranking): (Continuation, ExpectedRanking)) -> Consensus {
+    Consensus { record: record(task, request, 0, continuation), ranking }
 }
 
 fn records(task: &TaskRecord, request: &Request, continuations: Vec<Continuation>) -> Vec<GeneratedRecord> {

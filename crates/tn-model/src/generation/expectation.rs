@@ -9,8 +9,7 @@ use super::expected_ranking::RankingSum;
 use super::grammar::{Grammar, GrammarState, Outcome};
 use super::trajectory::Trajectory;
 use crate::kernels::attention::softmax_in_place;
-use crate::kernels::host;
-use crate::qwen3::{Branch, Continuations};
+use crate::qwen3::Branch;
 
 /// Branches looked at in one pass: their logits are in memory together.
 const BRANCHES: usize = 64;
@@ -23,6 +22,8 @@ pub(super) struct Expectation<'a> {
     /// The nodes of its present gene at which each trajectory is accounted for already.
     expanded: Vec<Vec<usize>>,
     frontier: Vec<Frontier>,
+    /// The branches that the model looks at.
+    level: Vec<Frontier>,
 }
 
 /// A branch that is to be expanded.
@@ -38,7 +39,7 @@ impl<'a> Expectation<'a> {
     /// Prepares for some trajectories; branches more probable than `expand_above` are expanded.
     pub(super) fn new(grammar: &'a Grammar, trajectories: usize, expand_above: f32) -> Self {
         let sum = RankingSum::new(grammar.panel().len(), trajectories);
-        Self { grammar, expand_above, sum, expanded: vec![Vec::new(); trajectories], frontier: Vec::new() }
+        Self { grammar, expand_above, sum, expanded: vec![Vec::new(); trajectories], frontier: Vec::new(), level: Vec::new() }
     }
 
     /// Returns what was added up so far.
@@ -59,24 +60,30 @@ impl<'a> Expectation<'a> {
         self.add(state, Frontier { trajectory: index, node, weight: 1.0 }, logits);
     }
 
-    /// Looks at the branches that were found worth it; `row` names the trajectory of each continuation, and its index.
-    pub(super) fn expand<'t>(&mut self, continuations: &Continuations<'_>, row: impl Fn(usize) -> (usize, &'t Trajectory)) {
-        if self.frontier.is_empty() {
-            return;
-        }
-        let rows: Vec<(usize, &Trajectory)> = (0..continuations.count()).map(row).collect();
-        while !self.frontier.is_empty() {
+    /// Returns branches that were found worth it, of the trajectories of some continuations; none when there are no more. What the model
+    /// says of them goes to [`Expectation::seen`], which may find others.
+    pub(super) fn branches(&mut self, continuations: &[usize], trajectories: &[Trajectory]) -> Vec<Branch> {
+        let mut branches = Vec::new();
+        self.level.clear();
+        while branches.is_empty() && !self.frontier.is_empty() {
             let later = self.frontier.split_off(self.frontier.len().min(BRANCHES));
-            let level = std::mem::replace(&mut self.frontier, later);
-            let level = level.into_iter().filter_map(|open| {
-                let continuation = rows.iter().position(|&(index, _)| index == open.trajectory)?;
-                Some((continuation, rows[continuation].1.state()?, open))
-            });
-            let level: Vec<(usize, &GrammarState, Frontier)> = level.collect();
-            let branches = level.iter().map(|&(continuation, state, open)| self.branch(continuation, state, open.node));
-            let logits = host::to_vec(&continuations.peek(&branches.collect::<Vec<_>>()));
-            let vocabulary = logits.len() / level.len();
-            for ((_, state, open), logits) in level.into_iter().zip(logits.chunks_exact(vocabulary)) {
+            for open in std::mem::replace(&mut self.frontier, later) {
+                let continuation = continuations.iter().position(|&trajectory| trajectory == open.trajectory);
+                if let Some((continuation, state)) = continuation.zip(trajectories[open.trajectory].state()) {
+                    branches.push(self.branch(continuation, state, open.node));
+                    self.level.push(open);
+                }
+            }
+        }
+        branches
+    }
+
+    /// Adds what the model says of the branches that were returned last.
+    pub(super) fn seen(&mut self, trajectories: &[Trajectory], logits: &[f32]) {
+        let level = std::mem::take(&mut self.level);
+        let vocabulary = logits.len() / level.len().max(1);
+        for (open, logits) in level.into_iter().zip(logits.chunks_exact(vocabulary.max(1))) {
+            if let Some(state) = trajectories[open.trajectory].state() {
                 self.add(state, open, logits);
             }
         }

@@ -1,15 +1,19 @@
 //! The local engine: a decoder, its tokenizer and a gene panel.
 
-use rayon::prelude::*;
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tn_sentence::{FinishReason, Vocabulary};
 
 use super::GenerateError;
-use super::decoding::{Decoding, ForcedTokens, Passes, Session};
-use super::expectation::Expectation;
+use super::decoding::{Decoding, ForcedTokens, Passes};
 use super::expected_ranking::ExpectedRanking;
 use super::generator::{Continuation, Deliver, Generator, Request};
 use super::grammar::Grammar;
 use super::sampling::Sampling;
+use super::scheduler::{Batching, Scheduler, Wanted};
+use super::session::Outcome;
 use super::trajectory::Trajectory;
 use crate::kernels::packed_linear::WeightFormat;
 use crate::qwen3::{PackedQwen3, Qwen3};
@@ -17,14 +21,23 @@ use crate::tokenizer::SentenceTokenizer;
 
 /// A decoder in this process.
 ///
-/// Requests run side by side on the threads of rayon, each by itself with all its samples together.
+/// Requests are decoded together, by [`Batching`]: the weights are read once for the tokens of all of them, a prompt once for all its
+/// samples. What is written for a request does not depend on the others, to the last bit, nor on the number of threads.
 pub struct LocalGenerator {
     model: PackedQwen3,
     tokenizer: SentenceTokenizer,
     grammar: Option<Grammar>,
     forced: ForcedTokens,
     expectation: ExpectationOptions,
+    batching: Batching,
+    interrupt: Option<Arc<AtomicBool>>,
 }
+
+/// Takes the new text of a sample of a request, and says whether to go on with the request.
+pub type Hear<'a> = dyn Fn(usize, u32, &str) -> ControlFlow<()> + Sync + 'a;
+
+/// An expected ranking and the continuation that lists its genes.
+type Ranked = (Continuation, ExpectedRanking);
 
 /// How an expected ranking is made.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,7 +87,7 @@ impl LocalGenerator {
     pub fn from_packed(model: PackedQwen3, tokenizer: SentenceTokenizer) -> Result<Self, GenerateError> {
         tokenizer.check_against(model.config())?;
         let (forced, expectation) = (ForcedTokens::default(), ExpectationOptions::default());
-        Ok(Self { model, tokenizer, grammar: None, forced, expectation })
+        Ok(Self { model, tokenizer, grammar: None, forced, expectation, batching: Batching::default(), interrupt: None })
     }
 
     /// Restricts gene lists to a panel, no gene twice: see [`Grammar::new`].
@@ -111,6 +124,20 @@ impl LocalGenerator {
         self
     }
 
+    /// Sets how many requests are decoded together. What is written does not depend on it.
+    #[must_use]
+    pub fn with_batching(mut self, batching: Batching) -> Self {
+        self.batching = batching;
+        self
+    }
+
+    /// Gives everything up that is not delivered, after the present pass of the model, once the flag is set.
+    #[must_use]
+    pub fn with_interrupt(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.interrupt = Some(flag);
+        self
+    }
+
     /// Returns the tokenizer.
     #[must_use]
     pub fn tokenizer(&self) -> &SentenceTokenizer {
@@ -134,11 +161,10 @@ impl LocalGenerator {
     /// Returns the continuations of one request, in the order of the samples, and how often the model was run for them.
     ///
     /// # Errors
-    /// Returns an error when the prompt does not fit into the context.
+    /// Returns an error when the prompt does not fit into the context, or the interrupt flag is set before the end.
     pub fn continuations_and_passes(&self, request: &Request) -> Result<(Vec<Continuation>, Passes), GenerateError> {
-        let mut session = self.session(request)?;
-        let trajectories = session.run(0..request.samples, None);
-        Ok((trajectories.iter().map(|trajectory| self.continuation(trajectory)).collect(), session.passes))
+        let outcome = self.outcome(request, Wanted::Samples)?;
+        Ok((self.all_continuations(&outcome), outcome.passes))
     }
 
     /// Returns the expected ranking over the request's samples, drawn at temperature 1 from one reading of the prompt, and the continuation
@@ -152,80 +178,112 @@ impl LocalGenerator {
     ///
     /// # Panics
     /// Panics when the generator has no panel.
-    pub fn expected_ranking(&self, request: &Request) -> Result<(Continuation, ExpectedRanking), GenerateError> {
-        let grammar = self.grammar.as_ref().expect("an expected ranking needs a panel: call with_panel first");
-        if request.samples == 0 {
-            return Err(GenerateError::InvalidSampling { name: "samples", value: 0.0, expected: "at least 1" });
-        }
-        let request = Request { sampling: Sampling::AS_TRAINED, ..request.clone() };
-        let mut session = self.session(&request)?;
-        let mut expectation = Expectation::new(grammar, request.samples as usize, self.expectation.expand_above);
-        let (trajectories, ranking) = self.draw_until_stable(&mut session, request.samples, &mut expectation);
-        let genes: Vec<&str> = ranking.genes().into_iter().map(|gene| grammar.panel().symbol(gene)).collect();
-        let (text, finish_reason) = match ranking.trajectories() {
-            0 => (text(&trajectories[0].text), trajectories[0].finished.unwrap_or(FinishReason::Length)),
-            _ => (format!("{} {} </cs>", common_header(&trajectories), genes.join(" ")), FinishReason::Closed),
-        };
-        let continuation = Continuation {
-            text,
-            finish_reason,
-            tokens: trajectories.iter().map(|t| t.tokens as u32).sum(),
-            repairs: trajectories.iter().map(|t| t.repairs).sum(),
-            is_cut_between_genes: false,
-        };
-        Ok((continuation, ranking))
+    pub fn expected_ranking(&self, request: &Request) -> Result<Ranked, GenerateError> {
+        let found = Mutex::new(None);
+        self.expected_rankings(std::slice::from_ref(request), |_, ranked| {
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(ranked);
+            ControlFlow::Continue(())
+        });
+        let unanswered = || Err(GenerateError::Unanswered { cell_name: request.id.clone() });
+        found.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_else(unanswered)
     }
 
-    /// Runs the samples, all together or until the ranking no longer changes.
-    fn draw_until_stable(
+    /// Makes the expected ranking of every request, as [`LocalGenerator::expected_ranking`] does, and hands each one over as
+    /// [`Generator::generate`] does with continuations.
+    ///
+    /// # Panics
+    /// Panics when the generator has no panel.
+    pub fn expected_rankings(
         &self,
-        session: &mut Session<'_>,
-        samples: u32,
-        expectation: &mut Expectation<'_>,
-    ) -> (Vec<Trajectory>, ExpectedRanking) {
-        let step = self.expectation.early_stop.map_or(samples, |stop| stop.every.max(1));
-        let mut trajectories: Vec<Trajectory> = Vec::new();
-        let mut before: Option<Vec<usize>> = None;
-        loop {
-            let first = trajectories.len() as u32;
-            trajectories.extend(session.run(first..samples.min(first.saturating_add(step)), Some(&mut *expectation)));
-            let writing = trajectories.iter().filter(|trajectory| trajectory.in_genes).count() as u32;
-            if trajectories.len() as u32 >= samples {
-                return (trajectories, expectation.sum().average(writing));
+        requests: &[Request],
+        deliver: impl Fn(usize, Result<Ranked, GenerateError>) -> ControlFlow<()> + Sync,
+    ) {
+        let grammar = self.grammar.as_ref().expect("an expected ranking needs a panel: call with_panel first");
+        let as_trained = |request: &Request| Request { sampling: Sampling::AS_TRAINED, ..request.clone() };
+        let requests: Vec<Request> = requests.iter().map(as_trained).collect();
+        let ranked = |outcome: Outcome| {
+            let ranking = outcome.ranking.expect("it was asked for");
+            match outcome.trajectories.is_empty() {
+                true => Err(GenerateError::InvalidSampling { name: "samples", value: 0.0, expected: "at least 1" }),
+                false => Ok((listing(&outcome.trajectories, &ranking, grammar), ranking)),
             }
-            let mut genes = expectation.sum().order(writing);
-            genes.truncate(self.expectation.early_stop.map_or(0, |stop| stop.ranks));
-            if writing > 0 && before.as_ref() == Some(&genes) {
-                return (trajectories, expectation.sum().average(writing));
-            }
-            before = Some(genes);
-        }
+        };
+        let deliver = |index: usize, outcome: Result<Outcome, GenerateError>| deliver(index, outcome.and_then(ranked));
+        self.run(&requests, Wanted::ExpectedRanking, &|_, _, _| ControlFlow::Continue(()), &deliver);
     }
 
-    fn session<'a>(&'a self, request: &'a Request) -> Result<Session<'a>, GenerateError> {
-        let decoding = Decoding { model: &self.model, tokenizer: &self.tokenizer, grammar: self.grammar.as_ref(), forced: self.forced };
-        Ok(decoding.session(request, self.tokens(request)?))
+    /// Continues all prompts as [`Generator::generate`] does, and hands over the text of the samples while it is written: `hear` is called
+    /// with the index of the request, the number of the sample and the text that is new. It is called for different requests at the same
+    /// time; the pieces of a sample come in order and are together the text of its continuation. A gene is handed over when it is certain
+    /// to end. When `hear` returns [`ControlFlow::Break`], the request is given up at once and not delivered; the others go on.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    /// use tn_model::generation::{LocalGenerator, Request, Sampling};
+    /// use tn_model::{Device, Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
+    /// use tn_sentence::Vocabulary;
+    ///
+    /// let panel = Vocabulary::new(["GFAP", "AQP4"])?;
+    /// let tokenizer = SentenceTokenizer::train(["<pos> X: 1, Y: 2 <cs> GFAP </cs>"], &panel, &TokenizerOptions::default())?;
+    /// let model = Qwen3::initialize(&Qwen3Config::tiny(tokenizer.vocab_size()), 42, &Device::flex());
+    /// let header = "<pos> X: 3, Y: 4 <cs>".to_owned();
+    /// let request = Request {
+    ///     id: "cell".to_owned(), prompt: header.clone(), header, samples: 1, sampling: Sampling::GREEDY, max_new_tokens: 5, seed: 1,
+    /// };
+    /// let generator = LocalGenerator::new(&model, tokenizer)?.with_panel(panel)?;
+    /// let hear = |_, _, text: &str| {
+    ///     print!("{text}");
+    ///     ControlFlow::Continue(())
+    /// };
+    /// generator.stream(&[request], &hear, &|_, continuations| {
+    ///     println!(" ({:?})", continuations.map(|samples| samples[0].finish_reason));
+    ///     ControlFlow::Continue(())
+    /// });
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stream(&self, requests: &[Request], hear: &Hear<'_>, deliver: &Deliver<'_>) {
+        let deliver = |index: usize, outcome: Result<Outcome, GenerateError>| {
+            deliver(index, outcome.map(|outcome| self.all_continuations(&outcome)))
+        };
+        self.run(requests, Wanted::Samples, hear, &deliver);
     }
 
-    fn tokens(&self, request: &Request) -> Result<Vec<u32>, GenerateError> {
-        let tokens = self.tokenizer.encode_ids(&request.prompt);
-        let context = self.model.config().max_position_embeddings;
-        if tokens.len().saturating_add(request.max_new_tokens) > context {
-            return Err(GenerateError::PromptTooLong {
-                cell_name: request.id.clone(),
-                tokens: tokens.len(),
-                max_new_tokens: request.max_new_tokens,
-                context,
-            });
-        }
-        Ok(tokens)
+    fn run(
+        &self,
+        requests: &[Request],
+        wanted: Wanted,
+        hear: &Hear<'_>,
+        deliver: &(dyn Fn(usize, Result<Outcome, GenerateError>) -> ControlFlow<()> + Sync),
+    ) {
+        let decoding = Decoding {
+            model: &self.model,
+            tokenizer: &self.tokenizer,
+            grammar: self.grammar.as_ref(),
+            forced: self.forced,
+            expectation: self.expectation,
+        };
+        let (batching, interrupt) = (self.batching, self.interrupt.as_deref());
+        Scheduler { decoding: &decoding, batching, requests, wanted, interrupt, hear, deliver }.run();
+    }
+
+    fn outcome(&self, request: &Request, wanted: Wanted) -> Result<Outcome, GenerateError> {
+        let found = Mutex::new(Err(GenerateError::Unanswered { cell_name: request.id.clone() }));
+        self.run(std::slice::from_ref(request), wanted, &|_, _, _| ControlFlow::Continue(()), &|_, outcome| {
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+            ControlFlow::Continue(())
+        });
+        found.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all_continuations(&self, outcome: &Outcome) -> Vec<Continuation> {
+        outcome.trajectories.iter().map(|trajectory| self.continuation(trajectory)).collect()
     }
 
     fn continuation(&self, trajectory: &Trajectory) -> Continuation {
         // A gene that the limit has cut is left out.
         let is_cut_between_genes = self.grammar.is_some() && trajectory.is_cut_in_genes();
         Continuation {
-            text: text(if is_cut_between_genes { trajectory.whole_text() } else { &trajectory.text }),
+            text: text(trajectory.final_text(self.grammar.is_some())),
             finish_reason: trajectory.finished.unwrap_or(FinishReason::Length),
             tokens: trajectory.tokens as u32,
             repairs: trajectory.repairs,
@@ -236,12 +294,28 @@ impl LocalGenerator {
 
 impl Generator for LocalGenerator {
     fn generate(&self, requests: &[Request], deliver: &Deliver<'_>) {
-        let _stopped = requests.par_iter().enumerate().try_for_each(|(index, request)| deliver(index, self.continuations(request)));
+        self.stream(requests, &|_, _, _| ControlFlow::Continue(()), deliver);
     }
 
     fn excess_tokens(&self, request: &Request) -> usize {
         let tokens = self.tokenizer.encode_ids(&request.prompt).len();
         tokens.saturating_add(request.max_new_tokens).saturating_sub(self.model.config().max_position_embeddings)
+    }
+}
+
+/// Returns the continuation that lists an expected ranking.
+fn listing(trajectories: &[Trajectory], ranking: &ExpectedRanking, grammar: &Grammar) -> Continuation {
+    let genes: Vec<&str> = ranking.genes().into_iter().map(|gene| grammar.panel().symbol(gene)).collect();
+    let (text, finish_reason) = match ranking.trajectories() {
+        0 => (text(&trajectories[0].text), trajectories[0].finished.unwrap_or(FinishReason::Length)),
+        _ => (format!("{} {} </cs>", common_header(trajectories), genes.join(" ")), FinishReason::Closed),
+    };
+    Continuation {
+        text,
+        finish_reason,
+        tokens: trajectories.iter().map(|t| t.tokens as u32).sum(),
+        repairs: trajectories.iter().map(|t| t.repairs).sum(),
+        is_cut_between_genes: false,
     }
 }
 

@@ -81,6 +81,17 @@ impl Trajectory {
         &self.text[..self.whole]
     }
 
+    /// Returns the text that stays, whatever follows: in a gene list of the grammar, that before the gene that is being written.
+    pub(crate) fn settled_text(&self) -> &[u8] {
+        let is_in_list = self.in_genes && self.state.is_some();
+        if is_in_list { &self.text[..self.word] } else { &self.text }
+    }
+
+    /// Returns the text of a continuation that is over. Of a list under a grammar, a gene that the limit has cut is left out.
+    pub(crate) fn final_text(&self, has_grammar: bool) -> &[u8] {
+        if has_grammar && self.is_cut_in_genes() { self.whole_text() } else { &self.text }
+    }
+
     /// Appends a token and notes whether it ends the cell.
     pub(crate) fn push(&mut self, token: u32, tokenizer: &SentenceTokenizer, grammar: Option<&Grammar>) {
         self.tokens += 1;

@@ -12,7 +12,7 @@ use burn::tensor::Tensor;
 use super::host::{self, HostFloats};
 use crate::Qwen3Config;
 
-pub(crate) use cpu::softmax_in_place;
+pub(crate) use cpu::{QUERIES, softmax_in_place};
 
 /// Head counts and head size of an attention layer; query head `h` reads key head `h / (heads / key_heads)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Attention of new tokens in several continuations that share a prompt.
 //!
 //! Every continuation sees the keys of the whole prompt, stored once, then its own, and then those new ones of its run that are not later:
-//! `o = softmax(q [K_prompt; K_own; K_new]^T / sqrt(D)) V`.
+//! `o = softmax(q [K_prompt; K_own; K_new]^T / sqrt(D)) V`. In host memory the prompt's keys and values are packed as weights are, so that
+//! a row's sums do not depend on the rows beside it.
 
 mod cpu;
 pub(crate) mod reference;
@@ -10,97 +11,161 @@ use burn::tensor::Tensor;
 
 use super::attention::AttentionShape;
 use super::host::{self, HostFloats};
+use super::packed_linear::{PackedMatrix, WeightFormat};
+
+/// Entries by which a cache grows at least, so that it is not copied for each token.
+const GROWTH: usize = 32;
+
+/// Keys and values of a prompt in one layer.
+#[derive(Clone, Debug)]
+pub enum PromptKeys {
+    /// In host memory: keys `[prompt, head_dim]` and transposed values `[head_dim, prompt]` of each key head.
+    Packed(Vec<PackedHead>),
+    /// On any device: keys and values, `[prompt, key_heads * head_dim]`.
+    Rows(Tensor<2>, Tensor<2>),
+}
+
+/// Keys and values of one key head.
+#[derive(Clone, Debug)]
+pub struct PackedHead {
+    keys: PackedMatrix,
+    values: PackedMatrix,
+}
+
+impl PromptKeys {
+    /// Stores keys and values, `[prompt, key_heads * head_dim]`: packed when they are in host memory, in 32 bits beside weights of 32 bits
+    /// and in bf16 beside smaller ones.
+    #[must_use]
+    pub fn new(k: &Tensor<2>, v: &Tensor<2>, shape: AttentionShape, weights: WeightFormat) -> Self {
+        let (Some(keys), Some(values)) = (HostFloats::of(k), HostFloats::of(v)) else { return Self::Rows(k.clone(), v.clone()) };
+        let format = if weights == WeightFormat::F32 { WeightFormat::F32 } else { WeightFormat::Bf16 };
+        let ([prompt, width], d) = (k.dims(), shape.head_dim);
+        let head = |head: usize| PackedHead {
+            keys: PackedMatrix::pack_rows([prompt, d], format, |token, row| row.copy_from_slice(&keys[token * width + head * d..][..d])),
+            values: PackedMatrix::pack_rows([d, prompt], format, |at, row| {
+                let column = values[head * d + at..].iter().step_by(width);
+                row.iter_mut().zip(column).for_each(|(slot, &value)| *slot = value);
+            }),
+        };
+        Self::Packed((0..shape.key_heads).map(head).collect())
+    }
+}
 
 /// Keys and values of one layer.
 #[derive(Clone, Debug)]
 pub struct LayerCache {
-    /// Of the shared prompt: `[prompt, key_heads * head_dim]`, keys and values.
-    pub prompt: (Tensor<2>, Tensor<2>),
-    /// Of the continuations: `[continuations, capacity, key_heads * head_dim]`, keys and values, filled from the front.
-    pub own: (Tensor<3>, Tensor<3>),
-    /// How many of the own entries of each continuation are filled.
-    pub lengths: Vec<usize>,
+    /// Of the shared prompt.
+    pub prompt: PromptKeys,
+    /// Of the continuations.
+    pub own: Entries,
 }
 
-/// New tokens of one continuation: as many neighboring rows of the queries, keys and values.
+/// Keys and values of several texts, each in its slot, filled from the front.
+#[derive(Clone, Debug)]
+pub struct Entries {
+    /// Keys, `[slots, room, key_heads * head_dim]`.
+    pub keys: Tensor<3>,
+    /// Values, of the same shape.
+    pub values: Tensor<3>,
+}
+
+/// New tokens of one text: as many neighboring rows of the queries, keys and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The continuation that the tokens follow.
-    pub continuation: usize,
-    /// Number of tokens.
+    /// Where the text's entries are.
+    pub slot: usize,
+    /// How many entries the slot has.
+    pub own: usize,
+    /// Number of new tokens.
     pub tokens: usize,
 }
 
-impl LayerCache {
-    /// Writes the keys and the values of the tokens of some runs, not more than one of each continuation.
+impl Entries {
+    /// Returns entries of some slots with room for `room` tokens each, on the device of `like`.
+    #[must_use]
+    pub fn empty(slots: usize, room: usize, width: usize, device: &burn::tensor::Device) -> Self {
+        let empty = || Tensor::zeros([slots, room, width], device);
+        Self { keys: empty(), values: empty() }
+    }
+
+    /// Writes the keys and the values of the tokens of some runs, not more than one of each slot, behind what the slots have, and makes
+    /// room for them where there is none.
     ///
     /// # Shapes
     /// `k`, `v`: `[tokens of all runs, key_heads * head_dim]`.
-    ///
-    /// # Panics
-    /// Panics when the cache is full.
-    #[must_use]
-    pub fn append(mut self, k: &Tensor<2>, v: &Tensor<2>, runs: &[Run]) -> Self {
-        let capacity = self.own.0.dims()[1];
-        let fits = |run: &Run| self.lengths[run.continuation] + run.tokens <= capacity;
-        assert!(runs.iter().all(fits), "the cache has no room for another token");
-        self.own = (write(self.own.0, &self.lengths, k, runs), write(self.own.1, &self.lengths, v, runs));
-        runs.iter().for_each(|run| self.lengths[run.continuation] += run.tokens);
-        self
+    pub fn append(&mut self, k: &Tensor<2>, v: &Tensor<2>, runs: &[Run]) {
+        let needed = runs.iter().map(|run| run.own + run.tokens).max().unwrap_or(0);
+        for (entries, rows) in [(&mut self.keys, k), (&mut self.values, v)] {
+            // Moved out, so that the entries have one owner and are changed in place.
+            let nothing = Tensor::empty([0, 0, 0], &entries.device());
+            let own = with_room(std::mem::replace(entries, nothing), needed);
+            *entries = write(own, rows, runs);
+        }
     }
 
-    /// Keeps only the named continuations, in the given order.
+    /// Returns the first `length` keys and values of a slot, `[length, key_heads * head_dim]`.
     #[must_use]
-    pub fn keep(&self, continuations: &[usize]) -> Self {
-        let own = (select(&self.own.0, continuations), select(&self.own.1, continuations));
-        let lengths = continuations.iter().map(|&i| self.lengths[i]).collect();
-        Self { prompt: self.prompt.clone(), own, lengths }
+    pub fn of(&self, slot: usize, length: usize) -> (Tensor<2>, Tensor<2>) {
+        let first = |entries: &Tensor<3>| entries.clone().narrow(0, slot, 1).narrow(1, 0, length).squeeze_dim(0);
+        (first(&self.keys), first(&self.values))
     }
 }
 
-fn write(entries: Tensor<3>, lengths: &[usize], rows: &Tensor<2>, runs: &[Run]) -> Tensor<3> {
-    let [_, capacity, width] = entries.dims();
+fn with_room(entries: Tensor<3>, needed: usize) -> Tensor<3> {
+    let [slots, room, width] = entries.dims();
+    if needed <= room {
+        return entries;
+    }
+    let more = (needed - room).max(room / 2).max(GROWTH);
+    let empty = Tensor::zeros([slots, more, width], &entries.device());
+    if room == 0 { empty } else { Tensor::cat(vec![entries, empty], 1) }
+}
+
+fn write(entries: Tensor<3>, rows: &Tensor<2>, runs: &[Run]) -> Tensor<3> {
+    let [_, room, width] = entries.dims();
     match (HostFloats::of(&entries).is_some(), HostFloats::of(rows)) {
         (true, Some(rows)) => host::update(entries, |entries| {
             let mut rows = &*rows;
             for run in runs {
-                let (row, rest) = rows.split_at(run.tokens * width);
-                let at = (run.continuation * capacity + lengths[run.continuation]) * width;
-                entries[at..at + row.len()].copy_from_slice(row);
+                let (new, rest) = rows.split_at(run.tokens * width);
+                let at = (run.slot * room + run.own) * width;
+                entries[at..at + new.len()].copy_from_slice(new);
                 rows = rest;
             }
         }),
         _ => {
             let mut first = 0;
             runs.iter().fold(entries, |entries, run| {
-                let (i, at, row) = (run.continuation, lengths[run.continuation], rows.clone().narrow(0, first, run.tokens));
+                let new = rows.clone().narrow(0, first, run.tokens);
                 first += run.tokens;
-                entries.slice_assign([i..i + 1, at..at + run.tokens, 0..width], row.unsqueeze_dim(0))
+                entries.slice_assign([run.slot..run.slot + 1, run.own..run.own + run.tokens, 0..width], new.unsqueeze_dim(0))
             })
         }
     }
 }
 
-fn select(entries: &Tensor<3>, continuations: &[usize]) -> Tensor<3> {
-    Tensor::cat(continuations.iter().map(|&i| entries.clone().narrow(0, i, 1)).collect(), 0)
-}
-
-/// Attends from new tokens, which are not in the cache yet, to the prompt, the continuation's own tokens and the earlier tokens of their run.
-/// Several runs may follow the same continuation; they do not see each other.
+/// Attends from new tokens, which are not in the cache yet, to the prompt, the own tokens of their text and the earlier tokens of their
+/// run. Several runs may follow the same text; they do not see each other. In host memory, the result of a row does not depend on the other
+/// runs.
 ///
 /// # Shapes
 /// `q` and the result: `[tokens of all runs, heads * head_dim]`; `k`, `v`: `[tokens of all runs, key_heads * head_dim]`.
+///
+/// # Panics
+/// Panics when the queries are not in host memory and the prompt is packed there.
 #[must_use]
 pub fn forward(q: &Tensor<2>, k: &Tensor<2>, v: &Tensor<2>, runs: &[Run], cache: &LayerCache, shape: AttentionShape) -> Tensor<2> {
-    let (prompt, own) = (&cache.prompt, &cache.own);
-    let hosts = (HostFloats::of(&prompt.0), HostFloats::of(&prompt.1), HostFloats::of(&own.0), HostFloats::of(&own.1));
-    match (HostFloats::of(q), HostFloats::of(k), HostFloats::of(v), hosts) {
-        (Some(q_values), Some(new_k), Some(new_v), (Some(prompt_k), Some(prompt_v), Some(own_k), Some(own_v))) => {
-            let keys = cpu::Keys { prompt: &prompt_k, own: &own_k, capacity: own.0.dims()[1], new: &new_k };
-            let values = cpu::Keys { prompt: &prompt_v, own: &own_v, capacity: own.1.dims()[1], new: &new_v };
-            let rows = cpu::rows(runs, &cache.lengths);
-            host::tensor(cpu::forward(&q_values, &keys, &values, &rows, shape), q.dims())
-        }
-        _ => reference::forward(q, k, v, runs, cache, shape),
-    }
+    let heads = match &cache.prompt {
+        PromptKeys::Packed(heads) => heads,
+        PromptKeys::Rows(keys, values) => return reference::forward(q, k, v, runs, (keys, values), &cache.own, shape),
+    };
+    let [q_values, new_k, new_v] = [q, k, v].map(host::view);
+    let (own_k, own_v) = (host::view(&cache.own.keys), host::view(&cache.own.values));
+    let room = cache.own.keys.dims()[1];
+    let behind = cpu::Behind {
+        keys: cpu::Keys { own: &own_k, room, new: &new_k },
+        values: cpu::Keys { own: &own_v, room, new: &new_v },
+        rows: cpu::rows(runs),
+    };
+    host::tensor(cpu::forward(&q_values, heads, &behind, shape), q.dims())
 }

@@ -48,6 +48,11 @@ pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Ten
     Tensor::<D, Float>::from_primitive::<Flex>(flex)
 }
 
+/// Returns a view of any tensor's values, which are copied where they are not in host memory.
+pub(crate) fn values<const D: usize>(tensor: &Tensor<D>) -> HostFloats {
+    HostFloats::of(tensor).unwrap_or_else(|| view(&self::tensor(to_vec(tensor), tensor.dims())))
+}
+
 /// Returns the values of any tensor, copying from its device where needed.
 pub(crate) fn to_vec<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     match HostFloats::of(tensor) {

@@ -63,6 +63,13 @@ pub fn forward_each<const N: usize>(x: &Tensor<2>, weights: [&PackedMatrix; N]) 
     products.map(|y| host::tensor(y, [rows, outputs.next().unwrap_or(0)]))
 }
 
+/// Returns `x w^T` for rows in host memory, `[rows, outputs]`.
+pub(crate) fn product(x: &[f32], rows: usize, weight: &PackedMatrix) -> Vec<f32> {
+    let activations = Activations::prepare(x, [rows, weight.inputs()], weight.format());
+    let [y] = cpu::forward(&activations, [weight], Kind::best(weight.format()));
+    y
+}
+
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng};

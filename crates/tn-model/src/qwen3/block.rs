@@ -38,6 +38,7 @@ pub(crate) struct Block {
 }
 
 /// Queries, keys and values of some rows, ready for attention.
+#[derive(Clone)]
 pub(crate) struct QueryKeyValue {
     pub(crate) q: Tensor<2>,
     pub(crate) k: Tensor<2>,

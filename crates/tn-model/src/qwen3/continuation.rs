@@ -1,27 +1,46 @@
-//! Several continuations of one prompt, decoded together.
+//! Several continuations of one prompt, decoded together, and beside those of other prompts.
 
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
-use super::block::Places;
-use super::decoder::positions;
+use super::block::{Places, QueryKeyValue};
 use super::packed::PackedQwen3;
-use crate::kernels::attention;
-use crate::kernels::decode_attention::{self, LayerCache, Run};
+use crate::kernels::attention::{self, AttentionShape};
+use crate::kernels::decode_attention::{self, Entries, LayerCache, PromptKeys, Run};
 use crate::kernels::qk_norm_rope::RotaryTable;
 
 /// Continuations of one prompt: the prompt's keys and values are computed and stored once, whatever the number of continuations.
 ///
-/// Continuations grow by one token or by several in one pass, and not all by the same number.
+/// Continuations grow by one token or by several in one pass, and not all by the same number. [`pass`] takes those of several prompts
+/// through the decoder together: its weights are read once for all of them.
 pub struct Continuations<'m> {
     model: &'m PackedQwen3,
-    layers: Vec<LayerCache>,
+    prompt: Vec<u32>,
+    /// Tokens of the prompt that are read.
+    read: usize,
+    layers: Vec<LayerKeys>,
+    /// Where each continuation has its entries, and how many.
+    slots: Vec<Slot>,
     rotations: Arc<RotaryTable>,
-    prompt: usize,
+    capacity: usize,
     /// Of the token after the prompt.
     prompt_logits: Tensor<2>,
     logits: Tensor<2>,
+}
+
+/// Keys and values of one layer.
+enum LayerKeys {
+    /// The prompt is being read, into slot 0.
+    Reading(Entries),
+    Read(LayerCache),
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    slot: usize,
+    length: usize,
 }
 
 /// A possible way on: tokens after a continuation.
@@ -33,47 +52,171 @@ pub struct Branch {
     pub tokens: Vec<u32>,
 }
 
+/// What a pass does for the continuations of one prompt.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'a> {
+    /// Reads so many further tokens of the prompt. What comes out does not depend on how the prompt is cut, as long as every part but the
+    /// last has a multiple of [`Continuations::PART`] tokens.
+    Read(usize),
+    /// Appends a run of tokens to every continuation.
+    Push(&'a [Vec<u32>]),
+    /// Looks at branches, and leaves the continuations as they are.
+    Peek(&'a [Branch]),
+}
+
+/// One of the prompts of a pass.
+pub struct Part<'a, 'm> {
+    /// The prompt and its continuations.
+    pub continuations: &'a mut Continuations<'m>,
+    /// What is done for them.
+    pub step: Step<'a>,
+}
+
+/// Takes the tokens of all parts through the decoder together, and returns the logits that belong to each part: of the token after the
+/// prompt when it is read to its end, `[1, vocabulary]`, after each run, `[continuations, vocabulary]`, or after each branch,
+/// `[branches, vocabulary]`; nothing while there is more of the prompt.
+///
+/// On the processor, what comes out for a part does not depend on the other parts, to the last bit.
+///
+/// # Panics
+/// Panics when the parts belong to several models, or a step does not fit to what its part has: there are not as many tokens left of the
+/// prompt, it is not read yet, there is not one run for each continuation, a run or branch is empty, or the capacity is used up.
+pub fn pass(parts: &mut [Part<'_, '_>]) -> Vec<Option<Tensor<2>>> {
+    let Some(model) = parts.first().map(|part| part.continuations.model) else { return Vec::new() };
+    assert!(parts.iter().all(|part| std::ptr::eq(part.continuations.model, model)), "the parts of a pass belong to one model");
+    let plans = plans(parts);
+    let tokens: Vec<u32> = plans.iter().flat_map(|plan| &plan.tokens).copied().collect();
+    let positions: Vec<u32> = plans.iter().flat_map(|plan| &plan.positions).copied().collect();
+    let longest = parts.iter().map(|part| &part.continuations.rotations).max_by_key(|table| table.len());
+    let table = Arc::clone(longest.expect("there is a part"));
+    let places = Places { table: &table, positions: &positions };
+    let mut x = model.embed(&tokens);
+    for (layer, block) in model.blocks.iter().enumerate() {
+        let heads = block.query_key_value(&x, places);
+        let attend = |(part, plan): (&mut Part<'_, '_>, &Plan)| {
+            let heads = if plan.rows.len() == tokens.len() { heads.clone() } else { rows_of(&heads, plan) };
+            part.continuations.attend(layer, plan, &heads, matches!(part.step, Step::Peek(_)), block.shape)
+        };
+        let attended: Vec<Tensor<2>> = match parts.len() {
+            1 => parts.iter_mut().zip(&plans).map(attend).collect(),
+            _ => parts.par_iter_mut().zip(&plans).map(attend).collect(),
+        };
+        x = block.after_attention(x, &joined(attended));
+    }
+    let wanted: Vec<usize> = plans.iter().flat_map(|plan| &plan.wanted).copied().collect();
+    parts.iter_mut().for_each(|part| part.continuations.note(part.step));
+    if wanted.is_empty() {
+        return parts.iter().map(|_| None).collect();
+    }
+    let last = if wanted.len() == tokens.len() { x } else { joined(wanted.iter().map(|&row| x.clone().narrow(0, row, 1)).collect()) };
+    let logits = model.logits(&last);
+    let mut first = 0;
+    let split = parts.iter_mut().zip(&plans).map(|(part, plan)| {
+        let rows = first..first + plan.wanted.len();
+        first = rows.end;
+        let logits = (!rows.is_empty()).then(|| logits.clone().narrow(0, rows.start, rows.len()));
+        part.continuations.keep_logits(part.step, logits.as_ref());
+        logits
+    });
+    split.collect()
+}
+
+/// The rows of a part in a pass.
+struct Plan {
+    tokens: Vec<u32>,
+    positions: Vec<u32>,
+    runs: Vec<Run>,
+    /// Among the rows of the pass.
+    rows: std::ops::Range<usize>,
+    /// The rows of the pass whose logits are wanted.
+    wanted: Vec<usize>,
+}
+
+fn plans(parts: &[Part<'_, '_>]) -> Vec<Plan> {
+    let mut first = 0;
+    let plans = parts.iter().map(|part| {
+        let plan = part.continuations.plan(part.step, first);
+        first = plan.rows.end;
+        plan
+    });
+    plans.collect()
+}
+
+fn rows_of(heads: &QueryKeyValue, plan: &Plan) -> QueryKeyValue {
+    let rows = |tensor: &Tensor<2>| tensor.clone().narrow(0, plan.rows.start, plan.rows.len());
+    QueryKeyValue { q: rows(&heads.q), k: rows(&heads.k), v: rows(&heads.v) }
+}
+
+fn joined(mut rows: Vec<Tensor<2>>) -> Tensor<2> {
+    if rows.len() == 1 { rows.remove(0) } else { Tensor::cat(rows, 0) }
+}
+
 impl<'m> Continuations<'m> {
+    /// Tokens of a part of a prompt: [`Step::Read`] in multiples of it gives the bits of reading all at once.
+    pub const PART: usize = attention::QUERIES;
+
+    /// Prepares `count` continuations, of up to `capacity` tokens each, of a prompt that is still to be read.
+    ///
+    /// # Panics
+    /// Panics when the prompt is empty.
+    #[must_use]
+    pub fn new(model: &'m PackedQwen3, prompt: Vec<u32>, count: usize, capacity: usize) -> Self {
+        assert!(!prompt.is_empty(), "a prompt has at least one token");
+        let rotations = model.rotations(prompt.len() + capacity);
+        let (config, device) = (model.config(), model.device());
+        let width = config.num_key_value_heads * config.head_dim;
+        let layers = model.blocks.iter().map(|_| LayerKeys::Reading(Entries::empty(1, prompt.len(), width, &device))).collect();
+        let nothing = Tensor::empty([0, config.vocab_size], &device);
+        let slots = slots(count);
+        Self { model, prompt, read: 0, layers, slots, rotations, capacity, prompt_logits: nothing.clone(), logits: nothing }
+    }
+
     /// Reads the prompt and prepares `count` continuations of up to `capacity` tokens each.
     ///
     /// # Panics
     /// Panics when the prompt is empty or a token is not below the vocabulary size.
     #[must_use]
     pub fn start(model: &'m PackedQwen3, prompt: &[u32], count: usize, capacity: usize) -> Self {
-        assert!(!prompt.is_empty(), "a prompt has at least one token");
-        let (rotations, positions) = (model.rotations(prompt.len() + capacity), positions(prompt.len()));
-        let places = Places { table: &rotations, positions: &positions };
-        let mut x = model.embed(prompt);
-        let mut layers = Vec::with_capacity(model.blocks.len());
-        for block in &model.blocks {
-            let heads = block.query_key_value(&x, places);
-            let attended = attention::forward(&heads.q, &heads.k, &heads.v, block.shape);
-            x = block.after_attention(x, &attended.output);
-            let own = empty_cache(&heads.k, count, capacity);
-            layers.push(LayerCache { prompt: (heads.k, heads.v), own, lengths: vec![0; count] });
-        }
-        let prompt_logits = model.logits(&x.narrow(0, prompt.len() - 1, 1));
-        let logits = prompt_logits.clone().repeat_dim(0, count);
-        Self { model, layers, rotations, prompt: prompt.len(), prompt_logits, logits }
+        let mut continuations = Self::new(model, prompt.to_vec(), count, capacity);
+        continuations.pass(Step::Read(prompt.len()));
+        continuations
+    }
+
+    /// Returns the bytes that a prompt of so many tokens and its continuations take at most.
+    #[must_use]
+    pub fn size_in_bytes(model: &PackedQwen3, prompt: usize, count: usize, capacity: usize) -> usize {
+        let config = model.config();
+        let of_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * size_of::<f32>();
+        of_token.saturating_mul(prompt.saturating_add(count.saturating_mul(capacity)))
+    }
+
+    /// Returns how many tokens of the prompt are still to be read.
+    #[must_use]
+    pub fn unread(&self) -> usize {
+        self.prompt.len() - self.read
     }
 
     /// Forgets the continuations and prepares `count` new ones of the same prompt, which is not read again.
+    ///
+    /// # Panics
+    /// Panics when the prompt is not read.
     pub fn restart(&mut self, count: usize) {
         for layer in &mut self.layers {
-            let capacity = layer.own.0.dims()[1];
-            layer.own = empty_cache(&layer.prompt.0, count, capacity);
-            layer.lengths = vec![0; count];
+            let LayerKeys::Read(cache) = layer else { panic!("the prompt is read before its continuations") };
+            let ([_, room, width], device) = (cache.own.keys.dims(), cache.own.keys.device());
+            cache.own = Entries::empty(count, room, width, &device);
         }
+        self.slots = slots(count);
         self.logits = self.prompt_logits.clone().repeat_dim(0, count);
     }
 
     /// Returns the number of continuations.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.logits.dims()[0]
+        self.slots.len()
     }
 
-    /// Returns the logits of the next token of every continuation, `[continuations, vocabulary]`.
+    /// Returns the logits of the next token of every continuation, `[continuations, vocabulary]`; no row while the prompt is not read.
     #[must_use]
     pub fn logits(&self) -> &Tensor<2> {
         &self.logits
@@ -84,7 +227,7 @@ impl<'m> Continuations<'m> {
     /// # Panics
     /// Panics when there is not one token for each continuation, or the capacity is used up.
     pub fn push(&mut self, tokens: &[u32]) {
-        let runs: Vec<&[u32]> = tokens.iter().map(std::slice::from_ref).collect();
+        let runs: Vec<Vec<u32>> = tokens.iter().map(|&token| vec![token]).collect();
         self.push_runs(&runs);
     }
 
@@ -92,20 +235,8 @@ impl<'m> Continuations<'m> {
     ///
     /// # Panics
     /// Panics when there is not one run for each continuation, a run is empty, or the capacity is used up.
-    pub fn push_runs(&mut self, runs: &[&[u32]]) {
-        assert_eq!(runs.len(), self.count(), "one run for each continuation");
-        let tokens = runs.concat();
-        let runs: Vec<Run> = runs.iter().enumerate().map(|(continuation, run)| Run { continuation, tokens: run.len() }).collect();
-        let positions = self.positions(&runs);
-        let places = Places { table: &self.rotations, positions: &positions };
-        let mut x = self.model.embed(&tokens);
-        for (block, slot) in self.model.blocks.iter().zip(&mut self.layers) {
-            let heads = block.query_key_value(&x, places);
-            let attended = decode_attention::forward(&heads.q, &heads.k, &heads.v, &runs, slot, block.shape);
-            *slot = take(slot).append(&heads.k, &heads.v, &runs);
-            x = block.after_attention(x, &attended);
-        }
-        self.logits = self.last_logits(&x, &runs);
+    pub fn push_runs(&mut self, runs: &[Vec<u32>]) {
+        self.pass(Step::Push(runs));
     }
 
     /// Returns the logits of the token that would follow each of some branches, `[branches, vocabulary]`, in one pass; the continuations stay
@@ -114,57 +245,103 @@ impl<'m> Continuations<'m> {
     /// # Panics
     /// Panics when there is no branch, a branch is empty or of no continuation, or goes beyond the capacity.
     #[must_use]
-    pub fn peek(&self, branches: &[Branch]) -> Tensor<2> {
-        let tokens: Vec<u32> = branches.iter().flat_map(|branch| &branch.tokens).copied().collect();
-        let runs: Vec<Run> = branches.iter().map(|branch| Run { continuation: branch.continuation, tokens: branch.tokens.len() }).collect();
-        let positions = self.positions(&runs);
-        let places = Places { table: &self.rotations, positions: &positions };
-        let mut x = self.model.embed(&tokens);
-        for (block, layer) in self.model.blocks.iter().zip(&self.layers) {
-            let heads = block.query_key_value(&x, places);
-            let attended = decode_attention::forward(&heads.q, &heads.k, &heads.v, &runs, layer, block.shape);
-            x = block.after_attention(x, &attended);
-        }
-        self.last_logits(&x, &runs)
+    pub fn peek(&mut self, branches: &[Branch]) -> Tensor<2> {
+        self.pass(Step::Peek(branches)).expect("there is a branch")
     }
 
     /// Keeps only the named continuations, in the given order.
     pub fn keep(&mut self, continuations: &[usize]) {
-        for layer in &mut self.layers {
-            *layer = layer.keep(continuations);
-        }
-        let rows = continuations.iter().map(|&i| self.logits.clone().narrow(0, i, 1)).collect();
-        self.logits = Tensor::cat(rows, 0);
+        self.slots = continuations.iter().map(|&i| self.slots[i]).collect();
+        self.logits = joined(continuations.iter().map(|&i| self.logits.clone().narrow(0, i, 1)).collect());
     }
 
-    /// Returns the position of every token of some runs.
-    fn positions(&self, runs: &[Run]) -> Vec<u32> {
-        assert!(runs.iter().all(|run| run.tokens > 0), "a run has at least one token");
-        let lengths = self.layers.first().map(|layer| layer.lengths.as_slice());
-        let begin = |run: &Run| self.prompt + lengths.map_or(0, |lengths| lengths[run.continuation]);
-        runs.iter().flat_map(|run| (begin(run)..begin(run) + run.tokens).map(|position| position as u32)).collect()
+    fn pass(&mut self, step: Step<'_>) -> Option<Tensor<2>> {
+        pass(&mut [Part { continuations: self, step }]).swap_remove(0)
     }
 
-    /// Returns the logits after the last token of every run.
-    fn last_logits(&self, x: &Tensor<2>, runs: &[Run]) -> Tensor<2> {
-        let mut end = 0;
-        let last = runs.iter().map(|run| {
+    /// Lays out the rows of a step, the first of which is row `first` of the pass.
+    fn plan(&self, step: Step<'_>, first: usize) -> Plan {
+        let (tokens, runs): (Vec<u32>, Vec<Run>) = match step {
+            Step::Read(count) => {
+                assert!(count > 0 && count <= self.unread(), "{count} tokens are to be read of {} that are left", self.unread());
+                (self.prompt[self.read..self.read + count].to_vec(), vec![Run { slot: 0, own: self.read, tokens: count }])
+            }
+            Step::Push(runs) => {
+                assert_eq!(runs.len(), self.count(), "one run for each continuation");
+                (runs.concat(), runs.iter().enumerate().map(|(continuation, run)| self.run(continuation, run)).collect())
+            }
+            Step::Peek(branches) => {
+                let tokens = branches.iter().flat_map(|branch| &branch.tokens).copied().collect();
+                (tokens, branches.iter().map(|branch| self.run(branch.continuation, &branch.tokens)).collect())
+            }
+        };
+        let is_reading = matches!(step, Step::Read(_));
+        assert!(is_reading || self.unread() == 0, "the prompt is read before its continuations");
+        let before = if is_reading { 0 } else { self.prompt.len() };
+        let positions = runs.iter().flat_map(|run| (before + run.own..before + run.own + run.tokens).map(|position| position as u32));
+        let mut end = first;
+        let ends = runs.iter().map(|run| {
             end += run.tokens;
-            x.clone().narrow(0, end - 1, 1)
+            end - 1
         });
-        let last = if runs.iter().all(|run| run.tokens == 1) { x.clone() } else { Tensor::cat(last.collect(), 0) };
-        self.model.logits(&last)
+        let wanted = if is_reading && tokens.len() < self.unread() { Vec::new() } else { ends.collect() };
+        Plan { rows: first..first + tokens.len(), positions: positions.collect(), tokens, runs, wanted }
+    }
+
+    fn run(&self, continuation: usize, tokens: &[u32]) -> Run {
+        let Slot { slot, length } = self.slots[continuation];
+        assert!(!tokens.is_empty(), "a run has at least one token");
+        assert!(length + tokens.len() <= self.capacity, "the cache has no room for another token");
+        Run { slot, own: length, tokens: tokens.len() }
+    }
+
+    /// Attends from the rows of a step in one layer, and stores their keys and values unless the step only looks.
+    fn attend(&mut self, layer: usize, plan: &Plan, heads: &QueryKeyValue, only_looks: bool, shape: AttentionShape) -> Tensor<2> {
+        match &mut self.layers[layer] {
+            LayerKeys::Reading(entries) => {
+                entries.append(&heads.k, &heads.v, &plan.runs);
+                let read = self.read + plan.tokens.len();
+                let (keys, values) = entries.of(0, read);
+                let attended = attention::forward(&heads.q, &keys, &values, shape).output;
+                if read == self.prompt.len() {
+                    let prompt = PromptKeys::new(&keys, &values, shape, self.model.format());
+                    let own = Entries::empty(self.slots.len(), 0, keys.dims()[1], &keys.device());
+                    self.layers[layer] = LayerKeys::Read(LayerCache { prompt, own });
+                }
+                attended
+            }
+            LayerKeys::Read(cache) => {
+                let attended = decode_attention::forward(&heads.q, &heads.k, &heads.v, &plan.runs, cache, shape);
+                if !only_looks {
+                    cache.own.append(&heads.k, &heads.v, &plan.runs);
+                }
+                attended
+            }
+        }
+    }
+
+    /// Notes what a pass has added.
+    fn note(&mut self, step: Step<'_>) {
+        match step {
+            Step::Read(count) => self.read += count,
+            Step::Push(runs) => self.slots.iter_mut().zip(runs).for_each(|(slot, run)| slot.length += run.len()),
+            Step::Peek(_) => {}
+        }
+    }
+
+    fn keep_logits(&mut self, step: Step<'_>, logits: Option<&Tensor<2>>) {
+        let Some(logits) = logits else { return };
+        match step {
+            Step::Read(_) => {
+                self.prompt_logits = logits.clone();
+                self.logits = logits.clone().repeat_dim(0, self.count());
+            }
+            Step::Push(_) => self.logits = logits.clone(),
+            Step::Peek(_) => {}
+        }
     }
 }
 
-fn empty_cache(like: &Tensor<2>, count: usize, capacity: usize) -> (Tensor<3>, Tensor<3>) {
-    let empty = || Tensor::zeros([count, capacity, like.dims()[1]], &like.device());
-    (empty(), empty())
-}
-
-/// Moves a layer's cache out, so that its tensors have one owner and are changed in place.
-fn take(slot: &mut LayerCache) -> LayerCache {
-    let device = slot.prompt.0.device();
-    let (flat, deep) = (|| Tensor::<2>::empty([0, 0], &device), || Tensor::<3>::empty([0, 0, 0], &device));
-    std::mem::replace(slot, LayerCache { prompt: (flat(), flat()), own: (deep(), deep()), lengths: Vec::new() })
+fn slots(count: usize) -> Vec<Slot> {
+    (0..count).map(|slot| Slot { slot, length: 0 }).collect()
 }

@@ -17,8 +17,8 @@ use crate::{CheckpointError, CheckpointReader, Projection, Qwen3Config, WeightTy
 
 /// A decoder whose weights are packed for generation, in 32 bits or fewer. It cannot be trained.
 ///
-/// In every format, what is computed for a token does not depend on the tokens that are computed beside it, but for attention. On a device
-/// other than the processor, weights stay 32-bit tensors.
+/// In every format, what is computed for a token does not depend on the texts that are computed beside it. On a device other than the
+/// processor, weights stay 32-bit tensors.
 ///
 /// ```
 /// use tn_model::kernels::packed_linear::WeightFormat;
@@ -34,6 +34,7 @@ use crate::{CheckpointError, CheckpointReader, Projection, Qwen3Config, WeightTy
 #[derive(Clone, Debug)]
 pub struct PackedQwen3 {
     config: Qwen3Config,
+    format: WeightFormat,
     embedding: Matrix,
     pub(super) blocks: Vec<PackedBlock>,
     norm: Tensor<1>,
@@ -65,6 +66,7 @@ impl PackedQwen3 {
     pub fn pack(model: &Qwen3, format: WeightFormat) -> Self {
         Self {
             config: model.config().clone(),
+            format,
             embedding: Matrix::new(&model.embedding, format),
             blocks: model.blocks.iter().map(|block| PackedBlock::pack(block, format)).collect(),
             norm: model.norm.clone(),
@@ -87,6 +89,7 @@ impl PackedQwen3 {
             norm: reader.vector(Qwen3Config::FINAL_NORM)?,
             head: if config.tie_word_embeddings { None } else { Some(reader.matrix(Qwen3Config::HEAD, table)?) },
             rotations: Arc::new(RotaryTable::new(config.head_dim, config.rope_theta, 0)),
+            format,
             config,
         })
     }
@@ -102,6 +105,16 @@ impl PackedQwen3 {
     #[must_use]
     pub fn config(&self) -> &Qwen3Config {
         &self.config
+    }
+
+    /// Returns the format of the weights.
+    #[must_use]
+    pub fn format(&self) -> WeightFormat {
+        self.format
+    }
+
+    pub(super) fn device(&self) -> Device {
+        self.norm.device()
     }
 
     /// Returns the memory that the matrices take, in bytes.

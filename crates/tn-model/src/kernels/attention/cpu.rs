@@ -9,7 +9,7 @@ use crate::kernels::lanes::{dot, max, sum};
 use crate::kernels::matmul::{View, Write, product};
 
 /// Query rows of one block.
-const QUERIES: usize = 64;
+pub(crate) const QUERIES: usize = 64;
 
 /// Keys of one tile: a block of scores (64 x 1024, 256 KiB) stays in the second-level cache.
 const KEYS: usize = 1024;

@@ -1,26 +1,33 @@
-//! All rows against the shared prompt in one matrix product a key head, then each against its own keys.
+//! All rows against the packed prompt, then each against the entries behind it.
 
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::Run;
-use crate::kernels::attention::{AttentionShape, softmax_in_place};
-use crate::kernels::lanes::dot;
-use crate::kernels::matmul::{View, Write, product};
+use super::{PackedHead, Run};
+use crate::kernels::attention::AttentionShape;
+use crate::kernels::exponential::exp;
+use crate::kernels::lanes::{dot, max, sum};
+use crate::kernels::packed_linear;
 
-/// Keys or values: of the prompt, as the cache stores them, and of the new tokens.
+/// What there is behind the prompt.
+pub(super) struct Behind<'a> {
+    pub(super) keys: Keys<'a>,
+    pub(super) values: Keys<'a>,
+    pub(super) rows: Vec<Row>,
+}
+
+/// Keys or values: of the texts, as the cache stores them, and of the new tokens.
 pub(super) struct Keys<'a> {
-    pub(super) prompt: &'a [f32],
     pub(super) own: &'a [f32],
-    pub(super) capacity: usize,
+    pub(super) room: usize,
     pub(super) new: &'a [f32],
 }
 
 /// What one row sees besides the prompt.
 #[derive(Clone, Copy)]
 pub(super) struct Row {
-    continuation: usize,
-    /// Entries of its continuation.
+    slot: usize,
+    /// Entries of its slot.
     own: usize,
     /// The first row of its run.
     first: usize,
@@ -28,82 +35,83 @@ pub(super) struct Row {
     new: usize,
 }
 
-impl Row {
-    fn visible(&self) -> usize {
-        self.own + self.new
-    }
-}
-
 /// Returns the rows of some runs.
-pub(super) fn rows(runs: &[Run], lengths: &[usize]) -> Vec<Row> {
+pub(super) fn rows(runs: &[Run]) -> Vec<Row> {
     let mut rows = Vec::new();
     for run in runs {
-        let (continuation, first) = (run.continuation, rows.len());
-        rows.extend((1..=run.tokens).map(|new| Row { continuation, own: lengths[continuation], first, new }));
+        let first = rows.len();
+        rows.extend((1..=run.tokens).map(|new| Row { slot: run.slot, own: run.own, first, new }));
     }
     rows
 }
 
 impl Keys<'_> {
-    /// Values of key head `group` in entry `at` of what a row sees behind the prompt.
+    /// Returns what a row sees behind the prompt, of key head `group`, in order.
     #[inline(always)]
-    fn behind_prompt(&self, row: &Row, at: usize, group: usize, shape: AttentionShape) -> &[f32] {
-        let width = shape.key_heads * shape.head_dim;
-        let (values, entry) =
-            if at < row.own { (self.own, row.continuation * self.capacity + at) } else { (self.new, row.first + at - row.own) };
-        let start = entry * width + group * shape.head_dim;
-        &values[start..start + shape.head_dim]
+    fn seen_by(&self, row: &Row, group: usize, shape: AttentionShape) -> impl Iterator<Item = &[f32]> {
+        let (width, d) = (shape.key_heads * shape.head_dim, shape.head_dim);
+        let own = &self.own[row.slot * self.room * width..][..row.own * width];
+        let new = &self.new[row.first * width..][..row.new * width];
+        own.chunks_exact(width).chain(new.chunks_exact(width)).map(move |entry| &entry[group * d..][..d])
     }
 }
 
-pub(super) fn forward(q: &[f32], keys: &Keys<'_>, values: &Keys<'_>, rows: &[Row], shape: AttentionShape) -> Vec<f32> {
-    let groups: Vec<Vec<f32>> = (0..shape.key_heads).into_par_iter().map(|group| attend(q, keys, values, rows, group, shape)).collect();
+pub(super) fn forward(q: &[f32], prompt: &[PackedHead], behind: &Behind<'_>, shape: AttentionShape) -> Vec<f32> {
+    let groups: Vec<Vec<f32>> = prompt.par_iter().enumerate().map(|(group, head)| attend(q, head, behind, group, shape)).collect();
     let (d, per_group) = (shape.head_dim, shape.group());
     let mut output = Vec::with_capacity(q.len());
-    for row in 0..rows.len() {
+    for row in 0..behind.rows.len() {
         for group in &groups {
-            let start = row * per_group * d;
-            output.extend_from_slice(&group[start..start + per_group * d]);
+            output.extend_from_slice(&group[row * per_group * d..][..per_group * d]);
         }
     }
     output
 }
 
 /// Returns the output of one group of query heads, `[rows * heads of the group, head_dim]`.
-fn attend(q: &[f32], keys: &Keys<'_>, values: &Keys<'_>, rows: &[Row], group: usize, shape: AttentionShape) -> Vec<f32> {
+fn attend(q: &[f32], prompt: &PackedHead, behind: &Behind<'_>, group: usize, shape: AttentionShape) -> Vec<f32> {
     let (d, per_group) = (shape.head_dim, shape.group());
-    let (width, key_width) = (shape.heads * d, shape.key_heads * d);
-    let prompt = keys.prompt.len() / key_width;
-    let (queries, stride) = (rows.len() * per_group, prompt + rows.iter().map(Row::visible).max().unwrap_or(0));
-
-    let scaled: Vec<f32> =
-        (0..rows.len()).flat_map(|row| &q[row * width + group * per_group * d..][..per_group * d]).map(|q| q * shape.scale()).collect();
-    let mut scores = vec![0.0; queries * stride];
-    let at = (group * d).min(keys.prompt.len());
-    let prompt_keys = View::rows(&keys.prompt[at..], key_width).transposed();
-    product([queries, prompt, d], View::rows(&scaled, d), prompt_keys, 1.0, Write::Replace, &mut scores, stride);
-    let mut output = vec![0.0; queries * d];
-    for (index, (scores, query)) in scores.chunks_exact_mut(stride).zip(scaled.chunks_exact(d)).enumerate() {
-        let row = &rows[index / per_group];
-        let scores = &mut scores[..prompt + row.visible()];
+    let (width, tokens) = (shape.heads * d, prompt.keys.outputs());
+    let of_group = behind.rows.iter().enumerate().flat_map(|(row, _)| &q[row * width + group * per_group * d..][..per_group * d]);
+    let queries: Vec<f32> = of_group.map(|q| q * shape.scale()).collect();
+    let count = behind.rows.len() * per_group;
+    let mut scores = packed_linear::product(&queries, count, &prompt.keys);
+    // Of the entries behind the prompt, query after query.
+    let mut others = Vec::new();
+    let mut totals = Vec::with_capacity(count);
+    for (index, (scores, query)) in scores.chunks_exact_mut(tokens).zip(queries.chunks_exact(d)).enumerate() {
+        let (row, first) = (&behind.rows[index / per_group], others.len());
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                for (at, score) in scores[prompt..].iter_mut().enumerate() {
-                    *score = dot(query, keys.behind_prompt(row, at, group, shape));
-                }
+                others.extend(behind.keys.seen_by(row, group, shape).map(|key| dot(query, key)));
+                totals.push(exponentials(scores, &mut others[first..]));
             },
         );
-        softmax_in_place(scores);
     }
-    let prompt_values = View::rows(&values.prompt[at..], key_width);
-    product([queries, d, prompt], View::rows(&scores, stride), prompt_values, 1.0, Write::Replace, &mut output, d);
-    for (index, (scores, output)) in scores.chunks_exact(stride).zip(output.chunks_exact_mut(d)).enumerate() {
-        let row = &rows[index / per_group];
-        for (at, weight) in scores[prompt..prompt + row.visible()].iter().enumerate() {
-            let value = values.behind_prompt(row, at, group, shape);
-            output.iter_mut().zip(value).for_each(|(o, v)| *o += weight * v);
-        }
+    let mut output = packed_linear::product(&scores, count, &prompt.values);
+    let mut others = others.as_slice();
+    for (index, (output, total)) in output.chunks_exact_mut(d).zip(totals).enumerate() {
+        let row = &behind.rows[index / per_group];
+        let (weights, rest) = others.split_at(row.own + row.new);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (weight, value) in weights.iter().zip(behind.values.seen_by(row, group, shape)) {
+                    output.iter_mut().zip(value).for_each(|(o, v)| *o += weight * v);
+                }
+                output.iter_mut().for_each(|o| *o /= total);
+            },
+        );
+        others = rest;
     }
     output
+}
+
+/// Replaces the scores of one query by `exp(s - largest)` and returns their sum.
+#[inline(always)]
+fn exponentials(prompt: &mut [f32], others: &mut [f32]) -> f32 {
+    let largest = max(prompt).max(max(others));
+    prompt.iter_mut().chain(&mut *others).for_each(|s| *s = exp(*s - largest));
+    sum(prompt) + sum(others)
 }
