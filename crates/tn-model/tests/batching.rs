@@ -136,7 +136,9 @@ fn logits_are_the_same_bits_beside_any_others_and_in_any_parts() {
         let mut third = Continuations::new(&packed, ids(3, 411), 1, 20);
         let mut found = Continuations::new(&packed, ids(1, 300), 2, 20);
         let others = [vec![1], vec![2], vec![3, 4]];
-        for (step, of_third) in [(Step::Read(64), 128), (Step::Read(192), 64), (Step::Read(44), 64), (Step::Push(&runs), 128), (Step::Peek(&branches), 27)] {
+        for (step, of_third) in
+            [(Step::Read(64), 128), (Step::Read(192), 64), (Step::Read(44), 64), (Step::Push(&runs), 128), (Step::Peek(&branches), 27)]
+        {
             let logits = pass(&mut [
                 Part { continuations: &mut other, step: Step::Push(&others) },
                 Part { continuations: &mut found, step },

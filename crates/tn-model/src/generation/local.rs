@@ -242,9 +242,8 @@ impl LocalGenerator {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn stream(&self, requests: &[Request], hear: &Hear<'_>, deliver: &Deliver<'_>) {
-        let deliver = |index: usize, outcome: Result<Outcome, GenerateError>| {
-            deliver(index, outcome.map(|outcome| self.all_continuations(&outcome)))
-        };
+        let deliver =
+            |index: usize, outcome: Result<Outcome, GenerateError>| deliver(index, outcome.map(|outcome| self.all_continuations(&outcome)));
         self.run(requests, Wanted::Samples, hear, &deliver);
     }
 

@@ -93,7 +93,9 @@ impl<'a> Scheduler<'a> {
             for done in active.extract_if(.., |active| active.has_been_given_up || active.session.is_done()) {
                 shared.bytes.fetch_sub(done.bytes, Ordering::Relaxed);
                 if !done.has_been_given_up {
-                    self.hand_over(shared, done.index, Ok(done.session.finish()));
+                    let index = done.index;
+                    let outcome = done.session.finish(&mut |sample, text| (self.hear)(index, sample, text));
+                    self.hand_over(shared, index, Ok(outcome));
                 }
             }
         }

@@ -159,8 +159,10 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Returns what has come out.
-    pub(super) fn finish(self) -> Outcome {
+    /// Returns what has come out; `hear` gets the text that no draw has written.
+    pub(super) fn finish(mut self, hear: &mut Hear<'_>) -> Outcome {
+        // Nothing is left that a break could give up.
+        let _heard = (0..self.trajectories.len()).try_for_each(|index| self.tell(index, true, hear));
         let writing = self.writing();
         let ranking = self.expected.map(|expected| expected.expectation.sum().average(writing));
         Outcome { trajectories: self.trajectories, ranking, passes: self.passes }
@@ -316,7 +318,7 @@ impl<'a> Session<'a> {
     fn tell(&mut self, index: usize, is_over: bool, hear: &mut Hear<'_>) -> ControlFlow<()> {
         let (trajectory, sent) = (&self.trajectories[index], &mut self.sent[index]);
         let text = if is_over { trajectory.final_text(self.decoding.grammar.is_some()) } else { trajectory.settled_text() };
-        let (piece, length) = whole_characters(&text[(*sent).min(text.len())..], is_over);
+        let (piece, length) = whole_characters(text.get(*sent..).unwrap_or_default(), is_over);
         *sent += length;
         if piece.is_empty() { ControlFlow::Continue(()) } else { hear(index as u32, &piece) }
     }
