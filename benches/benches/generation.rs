@@ -47,7 +47,7 @@ fn expected_ranking(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Many cells of a small model: in batches, one for each thread at a time, and one after another.
+/// Many cells of a small model: one for each thread at a time, in one batch, and one after another.
 fn cells_together(criterion: &mut Criterion) {
     let tissue = tissue(1_000);
     let (panel, cells) = (panel(&tissue), cell_records(&tissue));
@@ -57,15 +57,15 @@ fn cells_together(criterion: &mut Criterion) {
         let engine = engine(&panel, &cells).with_batching(batching);
         CellWriter::new(engine, options.clone()).expect("the options are in range")
     };
-    let together = engine(Batching::default());
-    let one_a_thread = engine(Batching { tokens: 1, ..Batching::default() });
+    let one_a_thread = engine(Batching::default());
+    let together = engine(Batching { small_model_bytes: 0, ..Batching::default() });
     let generate = |writer: &CellWriter<LocalGenerator>| -> Vec<_> {
         writer.generate(&tasks, || {}).into_iter().map(|cells| cells.expect("the prompt fits")).collect()
     };
     let expected: Vec<_> = tasks.iter().map(|task| together.samples(task).expect("the prompt fits")).collect();
     let mut group = criterion.benchmark_group("generation/cells");
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(tasks.len() as u64));
-    for (name, writer) in [("together", &together), ("one_for_each_thread", &one_a_thread)] {
+    for (name, writer) in [("one_for_each_thread", &one_a_thread), ("in_one_batch", &together)] {
         group.bench_function(name, |bencher| bencher.iter(|| assert!(generate(writer) == expected)));
     }
     group.bench_function("one_after_another", |bencher| {
@@ -81,7 +81,7 @@ fn cells_together(criterion: &mut Criterion) {
     let expected = consensus(&one_a_thread);
     let mut group = criterion.benchmark_group("generation/expected_rankings");
     group.sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(tasks.len() as u64));
-    for (name, writer) in [("together", &together), ("one_for_each_thread", &one_a_thread)] {
+    for (name, writer) in [("one_for_each_thread", &one_a_thread), ("in_one_batch", &together)] {
         group.bench_function(name, |bencher| bencher.iter(|| assert!(consensus(writer) == expected)));
     }
     group.finish();

@@ -40,6 +40,11 @@ fn engine() -> LocalGenerator {
     free_engine().with_panel(panel()).unwrap()
 }
 
+/// As large models are decoded.
+fn in_one_batch(engine: LocalGenerator) -> LocalGenerator {
+    engine.with_batching(Batching { small_model_bytes: 0, ..Batching::default() })
+}
+
 fn request(name: usize, neighbors: usize, samples: u32, sampling: Sampling) -> Request {
     let header = format!("<pos> X: {name}, Y: 22 <meta> class: Astro <cs>");
     let prompt = format!("{}{header}", format!("{CELL} ").repeat(neighbors));
@@ -82,6 +87,7 @@ proptest! {
         shapes in proptest::collection::vec(a_request(), 1..9),
         tokens in prop::sample::select(vec![1, 64, 100, 512]),
         cache_bytes in prop::sample::select(vec![0, 1 << 18, usize::MAX]),
+        small_model_bytes in prop::sample::select(vec![0, usize::MAX]),
         threads in 1usize..4,
         is_free in any::<bool>(),
     ) {
@@ -94,7 +100,7 @@ proptest! {
             .collect();
         let engine = if is_free { free_engine() } else { engine() };
         let alone: Found = requests.iter().map(|request| engine.continuations(request).map_err(|e| e.to_string())).enumerate().collect();
-        let engine = engine.with_batching(Batching { tokens, cache_bytes });
+        let engine = engine.with_batching(Batching { tokens, cache_bytes, small_model_bytes });
         let together = on_threads(threads, || generate(&engine, &requests));
         prop_assert_eq!(together, alone);
     }
@@ -102,7 +108,7 @@ proptest! {
 
 #[test]
 fn expected_rankings_depend_on_the_request_only() {
-    let engine = engine();
+    let engine = in_one_batch(engine());
     let requests: Vec<Request> = (0..7).map(|name| request(name, name * 2, 3 + name as u32, Sampling::AS_TRAINED)).collect();
     let alone: BTreeMap<usize, (Continuation, ExpectedRanking)> =
         requests.iter().map(|request| engine.expected_ranking(request).unwrap()).enumerate().collect();
@@ -158,7 +164,7 @@ fn logits_are_the_same_bits_beside_any_others_and_in_any_parts() {
 
 #[test]
 fn a_request_that_cannot_be_run_does_not_stop_the_others() {
-    let engine = engine();
+    let engine = in_one_batch(engine());
     let mut requests: Vec<Request> = (0..5).map(|name| request(name, 3, 2, Sampling::AS_TRAINED)).collect();
     let good = generate(&engine, &requests);
     requests[2].prompt = format!("{CELL} ").repeat(5_000);
@@ -170,7 +176,7 @@ fn a_request_that_cannot_be_run_does_not_stop_the_others() {
 
 #[test]
 fn streamed_text_is_the_text_of_the_continuation() {
-    for engine in [engine(), free_engine()] {
+    for engine in [engine(), free_engine(), in_one_batch(engine()), in_one_batch(free_engine())] {
         let mut requests: Vec<Request> = (0..5).map(|name| request(name, 2, 3, Sampling::AS_TRAINED)).collect();
         // Texts that begin before the gene list.
         requests[4].header = "<pos> X: 1, Y: 2".to_owned();
@@ -201,7 +207,7 @@ fn streamed_text_is_the_text_of_the_continuation() {
 
 #[test]
 fn a_request_is_given_up_while_it_is_written() {
-    let engine = engine();
+    let engine = in_one_batch(engine());
     let requests: Vec<Request> = (0..4).map(|name| request(name, 2, 2, Sampling::AS_TRAINED)).collect();
     let mut expected = generate(&engine, &requests);
     expected.remove(&1);
@@ -238,7 +244,7 @@ fn a_break_gives_up_all_that_is_not_delivered() {
 #[test]
 fn an_interrupt_ends_a_request_in_the_middle() {
     let flag = Arc::new(AtomicBool::new(false));
-    let engine = engine().with_interrupt(Arc::clone(&flag));
+    let engine = in_one_batch(engine()).with_interrupt(Arc::clone(&flag));
     let requests: Vec<Request> = (0..3).map(|name| request(name, 2, 2, Sampling::AS_TRAINED)).collect();
     let hear = |_, _, _: &str| {
         flag.store(true, Ordering::Relaxed);

@@ -23,17 +23,20 @@ pub struct Batching {
     pub tokens: usize,
     /// Bytes that keys and values of the requests take together at most. A request that would exceed it by itself is decoded alone.
     pub cache_bytes: usize,
+    /// Bytes of weights up to which every thread decodes one request at a time, with all its samples: such weights stay in the caches of the
+    /// processor, and threads that do not wait for each other are faster.
+    pub small_model_bytes: usize,
 }
 
 impl Default for Batching {
-    /// 512 tokens, which keep the processor busy, and 4 GiB.
+    /// 512 tokens, which keep the processor busy, 4 GiB, and models of 32 MiB.
     fn default() -> Self {
-        Self { tokens: 512, cache_bytes: 4 << 30 }
+        Self { tokens: 512, cache_bytes: 4 << 30, small_model_bytes: 32 << 20 }
     }
 }
 
-/// Weights up to this size stay in the caches of the processor: threads that work on different requests, each by itself, waste nothing.
-const SMALL_MODEL: usize = 32 << 20;
+/// Logits from which the draws of a pass are divided among threads.
+const PARALLEL: usize = 1 << 18;
 
 /// What is made of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,19 +76,21 @@ struct Shared {
 }
 
 impl<'a> Scheduler<'a> {
-    /// Decodes all requests: one batch for each thread where the model is small, else one whose products are divided among the threads.
+    /// Decodes all requests: one for each thread at a time where the model is small, else in one batch whose products are divided among the
+    /// threads.
     pub(super) fn run(&self) {
         let shared = Shared { next: Mutex::new(0), is_stopped: AtomicBool::new(false), bytes: AtomicUsize::new(0) };
-        match self.decoding.model.size_in_bytes() <= SMALL_MODEL && self.requests.len() > 1 {
-            true => drop(rayon::broadcast(|threads| self.run_batch(&shared, threads.num_threads()))),
-            false => self.run_batch(&shared, 1),
+        match self.decoding.model.size_in_bytes() <= self.batching.small_model_bytes && self.requests.len() > 1 {
+            true => drop(rayon::broadcast(|_| self.run_batch(&shared, 1))),
+            false => self.run_batch(&shared, usize::MAX),
         }
     }
 
-    fn run_batch(&self, shared: &Shared, batches: usize) {
+    /// Decodes requests, at most so many at a time, until there are no more.
+    fn run_batch(&self, shared: &Shared, most: usize) {
         let mut active = Vec::new();
         while !self.is_stopped(shared) {
-            self.admit(shared, &mut active, batches);
+            self.admit(shared, &mut active, most);
             if active.is_empty() {
                 return;
             }
@@ -112,10 +117,8 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Begins requests, in their order, as long as there is room for them.
-    fn admit(&self, shared: &Shared, active: &mut Vec<Active<'a>>, batches: usize) {
-        // No more than its share, or the last requests would be decoded by one thread.
-        let share = self.requests.len().div_ceil(batches);
-        while active.len() < share && !self.is_stopped(shared) {
+    fn admit(&self, shared: &Shared, active: &mut Vec<Active<'a>>, most: usize) {
+        while active.len() < most && !self.is_stopped(shared) {
             let texts: usize = active.iter().map(|active| self.requests[active.index].samples as usize).sum();
             let Some(index) = self.next(shared, active.is_empty(), texts) else { return };
             match self.begin(index) {
@@ -166,6 +169,7 @@ impl<'a> Scheduler<'a> {
             }
         }
         let logits = pass(&mut parts);
+        let drawn: usize = logits.iter().flatten().map(|logits| logits.dims().iter().product::<usize>()).sum();
         let mut answers: Vec<Option<_>> = active.iter().map(|_| None).collect();
         asked.into_iter().zip(logits).for_each(|(at, logits)| answers[at] = logits);
         let advance = |(active, logits): (&mut Active<'a>, Option<burn::tensor::Tensor<2>>)| {
@@ -174,9 +178,9 @@ impl<'a> Scheduler<'a> {
             let heard = active.session.advance(logits.as_deref(), &mut |sample, text| (self.hear)(index, sample, text));
             active.has_been_given_up = heard.is_break();
         };
-        match active.len() {
-            1 => active.iter_mut().zip(answers).for_each(advance),
-            _ => active.par_iter_mut().zip(answers).for_each(advance),
+        match drawn >= PARALLEL {
+            true => active.par_iter_mut().zip(answers).for_each(advance),
+            false => active.iter_mut().zip(answers).for_each(advance),
         }
     }
 

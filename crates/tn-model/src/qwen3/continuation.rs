@@ -11,6 +11,9 @@ use crate::kernels::attention::{self, AttentionShape};
 use crate::kernels::decode_attention::{self, Entries, LayerCache, PromptKeys, Run};
 use crate::kernels::qk_norm_rope::RotaryTable;
 
+/// Products of a query and a key value from which the parts of a pass attend on several threads.
+const PARALLEL: usize = 1 << 20;
+
 /// Continuations of one prompt: the prompt's keys and values are computed and stored once, whatever the number of continuations.
 ///
 /// Continuations grow by one token or by several in one pass, and not all by the same number. [`pass`] takes those of several prompts
@@ -90,6 +93,8 @@ pub fn pass(parts: &mut [Part<'_, '_>]) -> Vec<Option<Tensor<2>>> {
     let longest = parts.iter().map(|part| &part.continuations.rotations).max_by_key(|table| table.len());
     let table = Arc::clone(longest.expect("there is a part"));
     let places = Places { table: &table, positions: &positions };
+    let seen: usize = plans.iter().flat_map(|plan| &plan.positions).map(|&position| position as usize + 1).sum();
+    let attends_for_long = seen * model.config().num_attention_heads * model.config().head_dim >= PARALLEL;
     let mut x = model.embed(&tokens);
     for (layer, block) in model.blocks.iter().enumerate() {
         let heads = block.query_key_value(&x, places);
@@ -97,9 +102,9 @@ pub fn pass(parts: &mut [Part<'_, '_>]) -> Vec<Option<Tensor<2>>> {
             let heads = if plan.rows.len() == tokens.len() { heads.clone() } else { rows_of(&heads, plan) };
             part.continuations.attend(layer, plan, &heads, matches!(part.step, Step::Peek(_)), block.shape)
         };
-        let attended: Vec<Tensor<2>> = match parts.len() {
-            1 => parts.iter_mut().zip(&plans).map(attend).collect(),
-            _ => parts.par_iter_mut().zip(&plans).map(attend).collect(),
+        let attended: Vec<Tensor<2>> = match plans.len() > 1 && attends_for_long {
+            true => parts.par_iter_mut().zip(&plans).map(attend).collect(),
+            false => parts.iter_mut().zip(&plans).map(attend).collect(),
         };
         x = block.after_attention(x, &joined(attended));
     }

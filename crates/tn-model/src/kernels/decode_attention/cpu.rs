@@ -9,6 +9,9 @@ use crate::kernels::exponential::exp;
 use crate::kernels::lanes::{dot, max, sum};
 use crate::kernels::packed_linear;
 
+/// Multiplications from which the heads are divided among threads.
+const PARALLEL: usize = 1 << 21;
+
 /// What there is behind the prompt.
 pub(super) struct Behind<'a> {
     pub(super) keys: Keys<'a>,
@@ -57,7 +60,11 @@ impl Keys<'_> {
 }
 
 pub(super) fn forward(q: &[f32], prompt: &[PackedHead], behind: &Behind<'_>, shape: AttentionShape) -> Vec<f32> {
-    let groups: Vec<Vec<f32>> = prompt.par_iter().enumerate().map(|(group, head)| attend(q, head, behind, group, shape)).collect();
+    let attend = |(group, head)| attend(q, head, behind, group, shape);
+    let groups: Vec<Vec<f32>> = match work(q.len(), prompt, behind) >= PARALLEL {
+        true => prompt.par_iter().enumerate().map(attend).collect(),
+        false => prompt.iter().enumerate().map(attend).collect(),
+    };
     let (d, per_group) = (shape.head_dim, shape.group());
     let mut output = Vec::with_capacity(q.len());
     for row in 0..behind.rows.len() {
@@ -66,6 +73,12 @@ pub(super) fn forward(q: &[f32], prompt: &[PackedHead], behind: &Behind<'_>, sha
         }
     }
     output
+}
+
+/// Returns the number of multiplications, of the scores and of the values.
+fn work(queries: usize, prompt: &[PackedHead], behind: &Behind<'_>) -> usize {
+    let behind_prompt = behind.rows.iter().map(|row| row.own + row.new).max().unwrap_or(0);
+    2 * queries * (prompt.first().map_or(0, |head| head.keys.outputs()) + behind_prompt)
 }
 
 /// Returns the output of one group of query heads, `[rows * heads of the group, head_dim]`.
