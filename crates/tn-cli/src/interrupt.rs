@@ -23,6 +23,11 @@ impl Interrupt {
         Ok(Self(requested))
     }
 
+    /// Returns what an engine looks at between two passes of its model.
+    pub(crate) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
     pub(crate) fn is_requested(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

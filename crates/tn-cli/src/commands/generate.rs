@@ -12,8 +12,8 @@ use serde_json::json;
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::SentenceTokenizer;
 use tissuenarrator::model::generation::{
-    CellWriter, EarlyStop, ExpectationOptions, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError, RemoteGenerator,
-    Sampling, Shortened,
+    Batching, CellWriter, EarlyStop, ExpectationOptions, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError,
+    RemoteGenerator, Sampling, Shortened,
 };
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
@@ -105,6 +105,9 @@ pub(crate) struct Generate {
     /// How the weights of the model are held: bf16 and int8 take a half and a quarter of the memory and are faster, and round
     #[arg(long, value_enum, default_value_t = Weights::F32)]
     weights: Weights,
+    /// Gibibytes that keys and values of the cells written together take at most [default: 4]
+    #[arg(long, value_name = "GIB", value_parser = ranges::positive)]
+    cache_gib: Option<f64>,
     /// Write freely: any token at any time, genes of the panel or not, twice or not
     #[arg(long)]
     free: bool,
@@ -173,13 +176,13 @@ impl Generate {
             return Ok(Summary::of(&generated.rows).report(tasks.rows.len()));
         }
         shards.check(self.resume)?;
+        let interrupt = Interrupt::watch()?;
         let engine = match servers {
             Some(servers) => Engine::servers(servers, self.options(seed))?,
-            None => self.local_engine(seed, panel_file.as_deref())?,
+            None => self.local_engine(seed, panel_file.as_deref(), &interrupt)?,
         };
         shards.start()?;
 
-        let interrupt = Interrupt::watch()?;
         let progress = console.task("generate", "tasks", tasks.rows.len() as u64);
         let mut summary = Summary::default();
         for (number, tasks_of_chunk) in tasks.rows.chunks(self.save_every()).enumerate() {
@@ -275,6 +278,7 @@ impl Generate {
             (self.consensus, "--consensus", "it adds up the probabilities of all genes at every step, and servers return only the text"),
             (self.panel.is_some(), "--panel", "what a server writes cannot be restricted from here"),
             (self.weights != Weights::F32, "--weights", "servers hold their weights as they were started"),
+            (self.cache_gib.is_some(), "--cache-gib", "servers have their own caches"),
             (self.adapter.is_some(), "--adapter", "start the servers with the adapter, and name it with --model-name"),
         ];
         match refused.into_iter().find(|(is_given, ..)| *is_given) {
@@ -283,7 +287,7 @@ impl Generate {
         }
     }
 
-    fn local_engine(&self, seed: u64, panel_file: Option<&Path>) -> Result<Engine, CliError> {
+    fn local_engine(&self, seed: u64, panel_file: Option<&Path>, interrupt: &Interrupt) -> Result<Engine, CliError> {
         let Some(model) = self.local_model() else {
             return Err(CliError::MissingOption { what: "--backend local".to_owned(), option: "--model DIR" });
         };
@@ -294,7 +298,12 @@ impl Generate {
         };
         let early_stop = self.early_stop.map(|ranks| EarlyStop { ranks, every: ROUND });
         let expectation = ExpectationOptions { early_stop, ..ExpectationOptions::default() };
-        let engine = LocalGenerator::from_packed(model, tokenizer)?.with_expectation(expectation);
+        let usual = Batching::default();
+        let cache_bytes = self.cache_gib.map_or(usual.cache_bytes, |gib| (gib * f64::from(1 << 30)) as usize);
+        let engine = LocalGenerator::from_packed(model, tokenizer)?
+            .with_expectation(expectation)
+            .with_batching(Batching { cache_bytes, ..usual })
+            .with_interrupt(interrupt.flag());
         let engine = match grammar {
             Some(grammar) => engine.with_grammar(grammar),
             None => engine,

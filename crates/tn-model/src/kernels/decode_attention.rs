@@ -18,6 +18,7 @@ const GROWTH: usize = 32;
 
 /// Keys and values of a prompt in one layer.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each layer, beside megabytes of keys")]
 pub enum PromptKeys {
     /// In host memory: keys `[prompt, head_dim]` and transposed values `[head_dim, prompt]` of each key head.
     Packed(Vec<PackedHead>),

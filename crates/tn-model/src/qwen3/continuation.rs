@@ -34,6 +34,7 @@ pub struct Continuations<'m> {
 }
 
 /// Keys and values of one layer.
+#[expect(clippy::large_enum_variant, reason = "there is one for each layer, beside megabytes of entries")]
 enum LayerKeys {
     /// The prompt is being read, into slot 0.
     Reading(Entries),
