@@ -14,11 +14,9 @@ import itertools
 import json
 import math
 
-import peft
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import Qwen3ForCausalLM
 
 import make_fixtures as base
 
@@ -33,14 +31,6 @@ def write_json(folder, content):
     (folder / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
-def load(name):
-    model = Qwen3ForCausalLM.from_pretrained(base.HERE / name.removesuffix("-lora"), dtype=torch.float32,
-                                             attn_implementation="eager")
-    if name.endswith("-lora"):
-        model = peft.PeftModel.from_pretrained(model, base.HERE / name)
-    return model.eval()
-
-
 def make_long_inputs():
     """The inputs are the same for all checkpoints."""
     folder = base.fresh("long-inputs")
@@ -48,7 +38,7 @@ def make_long_inputs():
     for name in ["tied", "tied-lora", "untied", "wide"]:
         generator = torch.Generator().manual_seed(base.SEED + 8)
         logits = {}
-        inputs = base.expected_logits(load(name), LENGTHS, generator, logits)
+        inputs = base.expected_logits(base.load(name), LENGTHS, generator, logits)
         content["inputs"] = [{key: row[key] for key in ["length", "ids", "first_position"]} for row in inputs]
         arrays |= {f"{name}.{key}": array for key, array in logits.items()}
     save_file({key: array.contiguous() for key, array in sorted(arrays.items())}, folder / "expected.safetensors")
@@ -84,7 +74,7 @@ def kept(model, logits, options):
 
 def make_sampling():
     folder = base.fresh("sampling")
-    model = load("tied")
+    model = base.load("tied")
     rows, cases = sampled_logits(), []
     choices = [
         dict(temperature=1.0, top_k=0, top_p=1.0, min_p=0.0),
