@@ -53,6 +53,15 @@ def found_versions():
     }
 
 
+def load(name):
+    """A checkpoint of this folder, or an adapter on its base."""
+    model = Qwen3ForCausalLM.from_pretrained(HERE / name.removesuffix("-lora"), dtype=torch.float32,
+                                             attn_implementation="eager")
+    if name.endswith("-lora"):
+        model = peft.PeftModel.from_pretrained(model, HERE / name)
+    return model.eval()
+
+
 def representable_in_bf16(tensor):
     return tensor.to(torch.bfloat16).to(torch.float32)
 

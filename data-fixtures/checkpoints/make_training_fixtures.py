@@ -18,7 +18,6 @@ import peft
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import Qwen3ForCausalLM
 
 import make_fixtures as base
 
@@ -40,21 +39,13 @@ def write_arrays(folder, name, arrays):
     (folder / name).chmod(0o644)
 
 
-def load(name):
-    model = Qwen3ForCausalLM.from_pretrained(base.HERE / name.removesuffix("-lora"), dtype=torch.float32,
-                                             attn_implementation="eager")
-    if name.endswith("-lora"):
-        model = peft.PeftModel.from_pretrained(model, base.HERE / name)
-    return model.eval()
-
-
 def make_greedy():
     """Continues the prompts of make_fixtures.py; the first 64 tokens are those that it found."""
     folder = base.fresh("greedy-256")
     content = {}
     for name in ["tied", "tied-lora", "untied", "wide"]:
         short = json.loads((base.HERE / name / "expected.json").read_text())["greedy"]
-        model, prompt = load(name), torch.tensor(short["prompt"])
+        model, prompt = base.load(name), torch.tensor(short["prompt"])
         generation = transformers.GenerationConfig(do_sample=False, max_new_tokens=TOKENS, eos_token_id=None,
                                                    pad_token_id=0)
         model.generation_config = generation
@@ -73,7 +64,7 @@ def make_adapter_on_some():
     torch.manual_seed(base.SEED + 7)
     config = peft.LoraConfig(r=3, lora_alpha=5, lora_dropout=0.0, bias="none", target_modules=["q_proj", "v_proj"],
                              task_type="CAUSAL_LM")
-    adapted = peft.get_peft_model(load("tied"), config)
+    adapted = peft.get_peft_model(base.load("tied"), config)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:

@@ -1,6 +1,6 @@
 //! Figures as SVG text.
 //!
-//! Each function returns a complete, self-contained SVG document that is 900 pixels wide. Text is left to the viewer's
+//! Each of these functions returns a complete, self-contained SVG document that is 900 pixels wide. Text is left to the viewer's
 //! sans-serif font, so that nothing is needed to draw but this crate. The same input gives the same bytes.
 //!
 //! | figure | function |
@@ -10,7 +10,8 @@
 //! | predicted against planted or observed log fold changes | [`fold_change_scatter`] |
 //! | several of these in one picture | [`stacked`] |
 //!
-//! Classes are told apart by the [`palette`], whose colors remain distinct under the common forms of color blindness.
+//! Classes are told apart by the [`palette`], whose colors remain distinct under the common forms of color blindness; counts
+//! are printed by [`thousands`].
 
 mod axis;
 mod fold_change_scatter;
@@ -20,6 +21,7 @@ mod metric_bars;
 pub mod palette;
 mod stacked;
 mod svg;
+mod thousands;
 
 use thiserror::Error;
 
@@ -27,6 +29,7 @@ pub use fold_change_scatter::{FoldChangePoint, fold_change_scatter};
 pub use in_situ_map::{MapPanel, class_map, value_map};
 pub use metric_bars::{BarSeries, metric_bars};
 pub use stacked::stacked;
+pub use thousands::thousands;
 
 /// Width of every figure, in pixels.
 const WIDTH: f64 = 900.0;

@@ -54,7 +54,7 @@ impl AdapterReader {
     /// # Errors
     ///
     /// When a file is missing or malformed, the adapter uses something that is not implemented (DoRA, rank-stabilized
-    /// scaling, ranks by layer, trained biases or whole modules), its tensors are not those that its configuration asks for, or they
+    /// scaling, ranks by layer, trained biases or whole modules, a base that was changed at the start), its tensors are not those that its configuration asks for, or they
     /// fit another base model ([`CheckpointError::OtherBase`]). The error names the file and the key.
     pub fn open(folder: impl AsRef<Path>, base: &Qwen3Config) -> Result<Self, CheckpointError> {
         let folder = folder.as_ref();

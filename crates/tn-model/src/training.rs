@@ -9,6 +9,6 @@ mod trainer;
 
 pub use config::{MomentFormat, Schedule, TrainingConfig};
 pub use error::TrainError;
-pub use progress::{Control, EpochReport, Progress, StepReport};
+pub use progress::{Control, EpochReport, Progress, SkippedStep, StepReport};
 pub use state::kept_states;
 pub use trainer::{Trainer, TrainingSummary};

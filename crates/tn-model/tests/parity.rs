@@ -106,6 +106,22 @@ fn logits_equal_those_of_transformers() {
 }
 
 #[test]
+fn logits_after_long_inputs_equal_those_of_transformers() {
+    let (expected, arrays) = (expected("long-inputs"), arrays("long-inputs"));
+    for name in ["tied", "untied", "wide", "tied-lora"] {
+        let model = load(name, &Device::flex());
+        for input in expected["inputs"].as_array().unwrap() {
+            let (length, ids) = (input["length"].as_u64().unwrap() as usize, ids(&input["ids"]));
+            let first = input["first_position"].as_u64().unwrap() as usize;
+            assert_eq!(ids.len(), length);
+            let logits = model.logits(&model.hidden(&ids).narrow(0, first, length - first));
+            let difference = largest_difference(&values(logits), &array(&arrays, &format!("{name}.logits.{length}")));
+            assert!(difference < 1e-4, "{name}, {length} tokens: logits differ by {difference}");
+        }
+    }
+}
+
+#[test]
 fn the_reference_path_gives_the_same_logits() {
     check_logits("tied", &Device::flex().autodiff());
 }

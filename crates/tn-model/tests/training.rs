@@ -3,7 +3,8 @@
 use burn::tensor::{Device, Tensor};
 use tn_model::qwen3::Trained;
 use tn_model::training::{
-    Control, EpochReport, MomentFormat, Progress, StepReport, TrainError, Trainer, TrainingConfig, TrainingSummary, kept_states,
+    Control, EpochReport, MomentFormat, Progress, SkippedStep, StepReport, TrainError, Trainer, TrainingConfig, TrainingSummary,
+    kept_states,
 };
 use tn_model::{AdapterConfig, Projection, Qwen3, Qwen3Config, TokenSequence};
 
@@ -276,7 +277,8 @@ fn a_run_that_diverges_is_stopped() {
     assert!(matches!(error, Err(TrainError::Diverged { times: 3, .. })), "{error:?}");
     let short = TrainingConfig { learning_rate: 1e30, warmup: 0.0, max_steps: Some(2), ..config() };
     let error = fit(&mut small(), &Trainer::new(short).unwrap());
-    assert!(matches!(error, Err(TrainError::Diverged { step: 1, .. })), "a run that ends in a failed step has failed: {error:?}");
+    let Err(TrainError::Diverged { step: 1, times: 1, sequences }) = error else { panic!("a run that ends in a failed step has failed") };
+    assert_eq!(sequences.len(), 4, "each sequence of the batch meets the broken weights");
 }
 
 /// A token without a finite embedding.
@@ -312,6 +314,38 @@ fn a_step_that_is_not_finite_is_left_out() {
     let broken = weights(&model).iter().filter(|weight| !weight.is_finite()).count();
     assert_eq!(broken, model.config().hidden_size, "the embedding of the poison and nothing else");
     assert!(summary.validation_loss.unwrap() < 3.0);
+}
+
+/// Keeps the reports of steps that are left out.
+#[derive(Default)]
+struct Skipped(Vec<SkippedStep>);
+
+impl Progress for Skipped {
+    fn skipped(&mut self, report: &SkippedStep) {
+        self.0.push(report.clone());
+    }
+}
+
+#[test]
+fn a_step_that_is_left_out_is_reported_with_the_sequence_to_blame() {
+    let mut sequences = counting(16);
+    // Nothing to learn from: it is in no batch, but counts as a place.
+    sequences[2].labels.fill(TokenSequence::NO_LOSS);
+    sequences[11].ids[5] = POISON;
+    let trainer = Trainer::new(TrainingConfig { max_steps: Some(8), ..config() }).unwrap();
+    let mut skipped = Skipped::default();
+    trainer.fit(&mut fragile(), &sequences, &[], &mut skipped).unwrap();
+    let found: Vec<&[usize]> = skipped.0.iter().map(|report| &report.sequences[..]).collect();
+    assert_eq!(found, [[11], [11]], "one step of each epoch");
+    let (first, second) = (&skipped.0[0], &skipped.0[1]);
+    assert!(first.step < 4 && (4..8).contains(&second.step), "steps {} and {}", first.step, second.step);
+    assert!(!first.loss.is_finite() && first.parameter.is_some());
+
+    let mut skipped = Skipped::default();
+    let error = Trainer::new(config()).unwrap().fit(&mut fragile(), &sequences, &[], &mut skipped).unwrap_err();
+    assert!(matches!(&error, TrainError::TooManySkipped { sequences, .. } if sequences[..] == [11]), "{error}");
+    assert!(error.to_string().contains("training sequences 11"), "{error}");
+    assert_eq!(skipped.0.len(), 4, "the last one is reported too");
 }
 
 #[test]

@@ -9,8 +9,12 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tissuenarrator::io::Provenance;
-use tissuenarrator::model::training::{Control, EpochReport, MomentFormat, Progress, Schedule, StepReport, Trainer, TrainingConfig};
-use tissuenarrator::model::{AdapterConfig, Chunker, Chunks, Device, Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
+use tissuenarrator::model::training::{
+    Control, EpochReport, MomentFormat, Progress, Schedule, SkippedStep, StepReport, Trainer, TrainingConfig,
+};
+use tissuenarrator::model::{
+    AdapterConfig, Chunker, Chunks, Device, Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions,
+};
 use tissuenarrator::sentence::{SentenceRecord, Vocabulary};
 
 use self::log::TrainingLog;
@@ -173,6 +177,8 @@ impl Train {
             log: folder.log(self.resume),
             task: console.task("train", "steps", config.steps(train.sequences.len())),
             has_begun: false,
+            sequences: &train.sequences,
+            tokenizer: &tokenizer,
         };
         let trainer = trainer
             .with_state(folder.state_file(), self.save_every)
@@ -343,15 +349,22 @@ impl Train {
     }
 }
 
+/// Sequences of a step that was left out, whose beginnings are shown.
+const SHOWN_SEQUENCES: usize = 3;
+/// Tokens of such a beginning.
+const SHOWN_TOKENS: usize = 24;
+
 /// Shows, records and, on a signal, ends a run.
-struct RunProgress {
+struct RunProgress<'t> {
     interrupt: Interrupt,
     log: TrainingLog,
     task: Task,
     has_begun: bool,
+    sequences: &'t [TokenSequence],
+    tokenizer: &'t SentenceTokenizer,
 }
 
-impl Progress for RunProgress {
+impl Progress for RunProgress<'_> {
     fn step(&mut self, report: &StepReport) -> Control {
         if !self.has_begun {
             self.has_begun = true;
@@ -361,6 +374,14 @@ impl Progress for RunProgress {
         self.task.note(format!("loss {:.3}, {:.0} tokens/s", report.loss, report.tokens as f64 / report.seconds));
         self.task.advance(1);
         if self.interrupt.is_requested() || self.log.has_failed() { Control::Stop } else { Control::Continue }
+    }
+
+    fn skipped(&mut self, report: &SkippedStep) {
+        for &place in report.sequences.iter().take(SHOWN_SEQUENCES) {
+            let ids = &self.sequences[place].ids;
+            let beginning = self.tokenizer.decode(&ids[..ids.len().min(SHOWN_TOKENS)]);
+            tracing::warn!("training sequence {place} begins with {beginning:?}");
+        }
     }
 
     fn epoch(&mut self, report: &EpochReport) {

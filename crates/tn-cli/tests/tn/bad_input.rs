@@ -95,6 +95,17 @@ fn a_split_or_key_that_is_not_there_is_named_beside_those_that_are() {
 }
 
 #[test]
+fn a_run_that_diverges_shows_the_sequences_that_it_met() {
+    let folder = Folder::with_tables();
+    let output = folder.output("train sentences.parquet -o run --steps 8 --batch 2 --lr 1e30");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    for part in ["in the last 3 steps", "(training sequences ", "begins with \"<pos> X: ", "smaller --lr"] {
+        assert!(message.contains(part), "expected {part:?} in: {message}");
+    }
+}
+
+#[test]
 fn a_tokenizer_that_does_not_match_the_model_is_refused() {
     let folder = Folder::with_model();
     folder.run("simulate -o wide.h5ad --cells 60 --genes 200 --sections 1 --classes 8");

@@ -8,7 +8,7 @@ use super::axis::{range, round_step};
 use super::legend::{Legend, Swatch};
 use super::palette::{Rgb, class_color, value_color};
 use super::svg::{Anchor, INK, MUTED, Svg, TextStyle};
-use super::{PlotError, WIDTH};
+use super::{PlotError, WIDTH, thousands};
 
 const MARGIN: f64 = 20.0;
 const TITLE: f64 = 44.0;
@@ -226,18 +226,6 @@ impl Layout {
     }
 }
 
-fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,12 +273,5 @@ mod tests {
         assert_eq!(error.to_string(), "the figure \"Map\" has nothing to show");
         let unknown = MapPanel::new("", vec![(position(0.0, 0.0), f64::NAN)]);
         assert!(value_map("Map", "GFAP", &[unknown]).is_err());
-    }
-
-    #[test]
-    fn counts_are_grouped_by_thousands() {
-        assert_eq!(thousands(7), "7");
-        assert_eq!(thousands(15_848), "15,848");
-        assert_eq!(thousands(1_000_000), "1,000,000");
     }
 }

@@ -53,7 +53,9 @@ impl AdapterConfig {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is malformed, or asks for something that is not implemented.
+    /// When the file cannot be read, is malformed, or asks for something that is not implemented. That includes adapters whose training began
+    /// by moving a part of the base into them, such as PiSSA's: PEFT writes them for the unchanged base when `save_pretrained` is given
+    /// `path_initial_model_for_weight_conversion`.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self, CheckpointError> {
         let path = folder.as_ref().join(Self::FILE_NAME);
         let text = std::fs::read_to_string(&path).map_err(|source| CheckpointError::read(&path, source))?;
@@ -97,8 +99,8 @@ struct File {
     rest: serde_json::Map<String, Value>,
 }
 
-/// Keys that must be absent, null, empty or have the plain value, because anything else changes the adapted map.
-const PLAIN: [(&str, &str); 14] = [
+/// Keys that must be absent, null or have the plain value, because anything else changes the adapted map.
+const PLAIN: [(&str, &str); 22] = [
     ("bias", r#""none""#),
     ("lora_bias", "false"),
     ("fan_in_fan_out", "false"),
@@ -109,11 +111,34 @@ const PLAIN: [(&str, &str); 14] = [
     ("alpha_pattern", "{}"),
     ("modules_to_save", "[]"),
     ("layers_to_transform", "[]"),
+    ("layers_pattern", "[]"),
     ("layer_replication", "[]"),
     ("exclude_modules", "[]"),
     ("target_parameters", "[]"),
     ("trainable_token_indices", "[]"),
+    ("alora_invocation_tokens", "null"),
+    ("arrow_config", "null"),
+    ("kasa_config", "null"),
+    ("monteclora_config", "null"),
+    ("use_bdlora", "false"),
+    // VeLoRA changes the gradients alone, but stores tensors that mean nothing without it.
+    ("velora_config", "null"),
+    ("megatron_config", "null"),
 ];
+
+/// The key that says how training began.
+const INITIAL: &str = "init_lora_weights";
+/// Ways to begin training that leave the base as it is. The others (PiSSA, OLoRA, CorDA, LoRA-GA, LoftQ) move a part of the base into the
+/// adapter: it belongs to that changed base, which is not stored.
+const UNCHANGED_BASE: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
+
+fn keeps_the_base(initial_weights: &Value) -> bool {
+    match initial_weights {
+        Value::Null | Value::Bool(_) => true,
+        Value::String(name) => UNCHANGED_BASE.contains(&name.to_lowercase().as_str()),
+        _ => false,
+    }
+}
 
 fn parse(text: &str, path: &Path) -> Result<AdapterConfig, CheckpointError> {
     let file: File = serde_json::from_str(text).map_err(|source| CheckpointError::Json { path: path.to_owned(), source })?;
@@ -129,6 +154,9 @@ fn parse(text: &str, path: &Path) -> Result<AdapterConfig, CheckpointError> {
         if let Some(found) = found.filter(|found| found != plain) {
             return unsupported(field, found);
         }
+    }
+    if let Some(found) = file.rest.get(INITIAL).filter(|found| !keeps_the_base(found)) {
+        return unsupported(INITIAL, found.to_string());
     }
     let names = file.target_modules.as_array().into_iter().flatten();
     let targets: Option<Vec<_>> = names.map(|name| name.as_str().and_then(Projection::from_name)).collect();
@@ -187,5 +215,71 @@ mod tests {
         check_error(&with("target_modules", json!("all-linear")), "target_modules = \"all-linear\" in a.json is not supported");
         check_error(&with("target_modules", json!(["lm_head"])), "target_modules = [\"lm_head\"] in a.json is not supported");
         check_error(&with("r", json!("four")), "a.json is malformed");
+    }
+
+    fn check_refused(key: &str, value: Value) {
+        check_error(&with(key, value.clone()), &format!("{key} = {value} in a.json is not supported"));
+    }
+
+    #[test]
+    fn what_changes_the_adapted_map_is_refused_by_name() {
+        check_refused("alpha_pattern", json!({"layers.0.self_attn.q_proj": 16}));
+        check_refused("use_rslora", json!(true));
+        check_refused("modules_to_save", json!(["lm_head"]));
+        check_refused("layers_to_transform", json!(1));
+        check_refused("layers_pattern", json!("layers"));
+        check_refused("alora_invocation_tokens", json!([27, 91]));
+        check_refused("arrow_config", json!({"top_k": 3, "router_temperature": 1.0}));
+        check_refused("kasa_config", json!({"beta": 1e-4, "gamma": 1e-3}));
+        check_refused("monteclora_config", json!({"num_samples": 8}));
+        check_refused("use_bdlora", json!({"nblocks": 2, "target_modules_bd_a": ["o_proj"]}));
+        check_refused("velora_config", json!({"num_groups": 64}));
+        check_refused("megatron_config", json!({"num_layers": 2}));
+    }
+
+    #[test]
+    fn target_modules_as_a_pattern_or_a_path_are_refused() {
+        for targets in [json!(r".*\.(q|v)_proj$"), json!("q_proj"), json!(["model.layers.0.self_attn.q_proj"]), json!([]), json!(null)] {
+            check_refused("target_modules", targets);
+        }
+    }
+
+    #[test]
+    fn adapters_that_began_with_a_part_of_the_base_are_refused() {
+        for initial in ["pissa", "pissa_niter_16", "olora", "corda", "loftq", "lora_ga", "a later way"] {
+            check_refused("init_lora_weights", json!(initial));
+        }
+        for initial in [json!(true), json!(false), json!("gaussian"), json!("eva"), json!("orthogonal"), json!("MiCA"), json!(null)] {
+            assert!(parse(&with("init_lora_weights", initial), Path::new("a.json")).is_ok());
+        }
+    }
+
+    /// Fields of PEFT's configuration that say where an adapter comes from, or how it was begun or run, but not what it computes.
+    const NOTES: [&str; 13] = [
+        "auto_mapping",
+        "inference_mode",
+        "peft_version",
+        "revision",
+        "task_type",
+        // Read only where `init_lora_weights` names them.
+        "corda_config",
+        "eva_config",
+        "loftq_config",
+        "lora_ga_config",
+        // Read only with another field, which is refused.
+        "ensure_weight_tying",
+        "megatron_core",
+        "qalora_group_size",
+        // Checked by itself.
+        INITIAL,
+    ];
+
+    #[test]
+    fn every_field_that_peft_writes_is_known() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/checkpoints/tied-lora/adapter_config.json");
+        let file: File = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let is_known = |key: &str| NOTES.contains(&key) || PLAIN.iter().any(|&(plain, _)| plain == key);
+        let unknown: Vec<&String> = file.rest.keys().filter(|key| !is_known(key)).collect();
+        assert_eq!(unknown, [""; 0]);
     }
 }

@@ -62,4 +62,26 @@ mod tests {
         config.tie_word_embeddings = false;
         assert_eq!(config.parameters().last().unwrap().name, Qwen3Config::HEAD);
     }
+
+    /// Widths of the residual stream and of the feed-forward layer, layers and query heads of a published size.
+    fn check_count(sizes: [usize; 4], expected: usize) {
+        let [hidden_size, intermediate_size, num_hidden_layers, num_attention_heads] = sizes;
+        let config = Qwen3Config {
+            hidden_size,
+            intermediate_size,
+            num_hidden_layers,
+            num_attention_heads,
+            num_key_value_heads: 8,
+            head_dim: 128,
+            ..Qwen3Config::tiny(151_936)
+        };
+        assert_eq!(config.parameter_count(), expected);
+    }
+
+    #[test]
+    fn published_sizes_have_the_parameters_that_transformers_counts() {
+        check_count([1024, 3072, 28, 16], 596_049_920);
+        check_count([2048, 6144, 28, 16], 1_720_574_976);
+        check_count([2560, 9728, 36, 32], 4_022_468_096);
+    }
 }

@@ -5,12 +5,15 @@ use rand::{Rng, RngExt};
 use super::GenerateError;
 
 /// How tokens are drawn: temperature, then the `top_k` most probable, then the smallest set that holds `top_p` of the mass, then those
-/// with at least `min_p` times the largest probability.
+/// with at least `min_p` times the largest probability. Order and rules are those of `generate` in transformers.
+///
+/// Of equal probabilities at the edge, `top_k` keeps all, as transformers does, and `top_p` those with the lowest ids, as many as it takes. Of those,
+/// transformers keeps as many, but which depends on how its sort leaves equal values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// Divides the logits; 0 takes the most probable token.
     pub temperature: f32,
-    /// Number of candidates; 0 keeps all.
+    /// Number of candidates, more where others are as probable as the last of them; 0 keeps all.
     pub top_k: usize,
     /// Mass of the candidates; 1 keeps all.
     pub top_p: f32,
@@ -96,8 +99,8 @@ impl Sampling {
         let falling = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if self.top_k > 0 && self.top_k < candidates.len() {
             // Only those that stay need an order.
-            candidates.select_nth_unstable_by(self.top_k - 1, falling);
-            candidates.truncate(self.top_k);
+            let least = candidates.select_nth_unstable_by(self.top_k - 1, falling).1.1;
+            candidates.retain(|&(_, p)| p >= least);
         }
         candidates.sort_unstable_by(falling);
         if self.top_p < 1.0 {
@@ -130,6 +133,61 @@ mod tests {
 
     use super::*;
 
+    /// The probabilities of the tokens that may be drawn, by id.
+    fn probabilities(sampling: &Sampling, logits: &[f32]) -> Vec<(u32, f32)> {
+        let logits = (0..).zip(logits.iter().copied());
+        let mut kept = sampling.candidates(logits.clone(), most_probable(logits).1);
+        let total: f32 = kept.iter().map(|&(_, p)| p).sum();
+        kept.iter_mut().for_each(|(_, p)| *p /= total);
+        kept.sort_unstable_by_key(|&(id, _)| id);
+        kept
+    }
+
+    #[test]
+    fn what_may_be_drawn_is_what_transformers_keeps() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/checkpoints/sampling/expected.json");
+        let file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let number = |value: &serde_json::Value| value.as_f64().unwrap() as f32;
+        for case in file["cases"].as_array().unwrap() {
+            let row = case["logits"].as_str().unwrap();
+            let logits: Vec<f32> = file["logits"][row]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|logit| logit.as_f64().map_or(f32::NEG_INFINITY, |l| l as f32))
+                .collect();
+            let top_k = case["top_k"].as_u64().unwrap() as usize;
+            let sampling =
+                Sampling { temperature: number(&case["temperature"]), top_k, top_p: number(&case["top_p"]), min_p: number(&case["min_p"]) };
+            let kept = probabilities(&sampling, &logits);
+            let mut found: Vec<f32> = kept.iter().map(|&(_, p)| p).collect();
+            let mut wanted: Vec<f32> = case["probabilities"].as_array().unwrap().iter().map(number).collect();
+            let has_ties = matches!(row, "tied" | "all equal");
+            if has_ties && sampling.top_p < 1.0 {
+                // As many of each probability; which of them is left to the order of equal values.
+                found.sort_by(f32::total_cmp);
+                wanted.sort_by(f32::total_cmp);
+            } else {
+                let ids: Vec<u64> = kept.iter().map(|&(id, _)| u64::from(id)).collect();
+                assert_eq!(serde_json::json!(ids), case["kept"], "{row}, {sampling:?}");
+            }
+            assert_eq!(found.len(), wanted.len(), "{row}, {sampling:?}");
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!((found - wanted).abs() < 1e-6, "{row}, {sampling:?}: {found}, expected {wanted}");
+            }
+        }
+        assert_eq!(file["cases"].as_array().unwrap().len(), 50);
+    }
+
+    #[test]
+    fn of_equal_logits_at_the_edge_top_k_keeps_all_and_top_p_the_lowest_ids() {
+        let logits = [1.0, 3.0, 1.0, 1.0, 0.0, 1.0];
+        let kept = |sampling: Sampling| probabilities(&sampling, &logits).iter().map(|&(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(kept(Sampling { top_k: 1, ..Sampling::AS_TRAINED }), [1]);
+        assert_eq!(kept(Sampling { top_k: 2, ..Sampling::AS_TRAINED }), [0, 1, 2, 3, 5]);
+        assert_eq!(kept(Sampling { top_p: 0.75, ..Sampling::AS_TRAINED }), [0, 1, 2]);
+    }
+
     const LOGITS: [f32; 5] = [0.0, 2.0, 1.0, f32::NEG_INFINITY, 1.0];
 
     fn check_support(sampling: Sampling, expected: &[u32]) {
@@ -144,7 +202,8 @@ mod tests {
     fn every_option_narrows_the_support() {
         check_support(Sampling::AS_TRAINED, &[0, 1, 2, 4]);
         check_support(Sampling::GREEDY, &[1]);
-        check_support(Sampling { top_k: 2, ..Sampling::AS_TRAINED }, &[1, 2]);
+        check_support(Sampling { top_k: 1, ..Sampling::AS_TRAINED }, &[1]);
+        check_support(Sampling { top_k: 2, ..Sampling::AS_TRAINED }, &[1, 2, 4]);
         check_support(Sampling { top_p: 0.5, ..Sampling::AS_TRAINED }, &[1]);
         check_support(Sampling { top_p: 0.7, ..Sampling::AS_TRAINED }, &[1, 2]);
         check_support(Sampling { min_p: 0.3, ..Sampling::AS_TRAINED }, &[1, 2, 4]);

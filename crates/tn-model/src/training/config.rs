@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::TrainError;
 
-/// How the learning rate falls after the warm-up.
+/// How the learning rate falls after the warm-up. It reaches zero just after the last step, so that no step is without effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Schedule {
-    /// Half a cosine wave, to zero at the last step.
+    /// Half a cosine wave.
     #[default]
     Cosine,
-    /// A straight line, to zero at the last step.
+    /// A straight line.
     Linear,
     /// Not at all.
     Constant,
@@ -38,7 +38,7 @@ pub struct TrainingConfig {
     pub batch: usize,
     /// Largest learning rate.
     pub learning_rate: f64,
-    /// Share of the steps over which the learning rate rises linearly from zero.
+    /// Share of the steps over which the learning rate rises linearly, rounded up to whole steps.
     pub warmup: f64,
     /// How the learning rate falls afterwards.
     pub schedule: Schedule,
@@ -114,6 +114,10 @@ impl TrainingConfig {
     }
 
     /// Returns the learning rate of a step, counted from 0, of a run of `steps` steps.
+    ///
+    /// Step `i` of `w` steps of warm-up has the share `(i + 1) / w` of the largest rate. The schedules of transformers give it `i / w`, and
+    /// with it a first step that learns nothing: while it warms up, a run here has the rate that transformers gives one step later, and from
+    /// then on the same rate at the same step. The largest rate is used twice, at the end of the warm-up and at the beginning of the fall.
     #[must_use]
     pub fn learning_rate_at(&self, step: u64, steps: u64) -> f64 {
         let warmup = (self.warmup * steps as f64).ceil();
@@ -148,6 +152,33 @@ mod tests {
         assert!((linear.learning_rate_at(55, 100) - 0.5).abs() < 1e-12);
         let constant = TrainingConfig { schedule: Schedule::Constant, ..config };
         assert_eq!(constant.learning_rate_at(99, 100), 1.0);
+    }
+
+    /// The rates of transformers, of one run after the other.
+    fn published_rates() -> Vec<serde_json::Value> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/checkpoints/schedules/expected.json");
+        let file: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        file["cases"].as_array().unwrap().clone()
+    }
+
+    #[test]
+    fn rates_are_those_of_transformers_one_step_earlier_while_they_rise() {
+        let cases = published_rates();
+        assert_eq!(cases.len(), 15);
+        for case in cases {
+            let schedule = serde_json::from_value(case["schedule"].clone()).unwrap();
+            let warmup = case["warmup_share"].as_f64().unwrap();
+            let config = TrainingConfig { learning_rate: 1.0, warmup, schedule, ..TrainingConfig::default() };
+            let (steps, rising) = (case["steps"].as_u64().unwrap(), case["warmup_steps"].as_u64().unwrap());
+            for step in 0..steps {
+                let same = if step < rising { step + 1 } else { step };
+                // A run that ends with its warm-up ends at the top; the step after it, transformers has already fallen.
+                let wanted = if same == steps { 1.0 } else { case["rates"][same as usize].as_f64().unwrap() };
+                let found = config.learning_rate_at(step, steps);
+                assert!((found - wanted).abs() < 1e-12, "{schedule:?}, step {step} of {steps}: {found}, expected {wanted}");
+                assert!(found > 0.0);
+            }
+        }
     }
 
     #[test]

@@ -33,15 +33,25 @@ pub enum TrainError {
         vocabulary: usize,
     },
     /// Loss or gradients stayed infinite or not a number.
-    #[error("loss or gradients were not finite in the last {times} steps, up to step {step}; try a smaller learning rate")]
+    #[error(
+        "loss or gradients were not finite in the last {times} steps, up to step {step} (training sequences {}); try a smaller learning rate \
+         and look at these sequences",
+        listed(sequences)
+    )]
     Diverged {
         /// The last such step, from 0.
         step: u64,
         /// How many in a row.
         times: u32,
+        /// The sequences to blame in that step, by their places among the training sequences, from 0.
+        sequences: Vec<usize>,
     },
     /// Loss or gradients were not finite too often, even though not in a row.
-    #[error("loss or gradients were not finite in {skipped} steps up to step {step}, at most {limit} may be; try a smaller learning rate")]
+    #[error(
+        "loss or gradients were not finite in {skipped} steps up to step {step} (there: training sequences {}), at most {limit} may be; \
+         try a smaller learning rate and look at these sequences",
+        listed(sequences)
+    )]
     TooManySkipped {
         /// The last such step, from 0.
         step: u64,
@@ -49,6 +59,8 @@ pub enum TrainError {
         skipped: u64,
         /// How many there may be: 3, or one in a hundred of the run's steps.
         limit: u64,
+        /// The sequences to blame in that step, by their places among the training sequences, from 0.
+        sequences: Vec<usize>,
     },
     /// A saved state belongs to another run.
     #[error("the state in {path} belongs to a run with other data or settings ({found}, this run is {expected}); start without resuming")]
@@ -76,4 +88,26 @@ pub enum TrainError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// Sequences that a message lists.
+const LISTED: usize = 8;
+
+/// Lists the first sequences, and says how many more there are.
+fn listed(sequences: &[usize]) -> String {
+    let first: Vec<String> = sequences.iter().take(LISTED).map(usize::to_string).collect();
+    let more = sequences.len().saturating_sub(LISTED);
+    if more == 0 { first.join(", ") } else { format!("{} and {more} more", first.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_lists_some_sequences_and_counts_the_others() {
+        assert_eq!(listed(&[3]), "3");
+        assert_eq!(listed(&[7, 1, 40, 2, 9, 5, 6, 8]), "7, 1, 40, 2, 9, 5, 6, 8");
+        assert_eq!(listed(&(0..20).collect::<Vec<_>>()), "0, 1, 2, 3, 4, 5, 6, 7 and 12 more");
+    }
 }

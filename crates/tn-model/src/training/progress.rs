@@ -19,6 +19,22 @@ pub struct StepReport {
     pub seconds: f64,
 }
 
+/// Report of a step that was left out, because its loss or its gradients were infinite or not a number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SkippedStep {
+    /// The step, from 0.
+    pub step: u64,
+    /// Mean loss of the step's labelled tokens by their weights, in nats.
+    pub loss: f64,
+    /// Norm of the gradient.
+    pub gradient_norm: f64,
+    /// The sequences that are to blame, by their places among the training sequences, from 0: those whose own loss or gradients are not
+    /// finite, or all of the step where each by itself is.
+    pub sequences: Vec<usize>,
+    /// The first parameter whose gradient is not finite, by its key in a checkpoint.
+    pub parameter: Option<String>,
+}
+
 /// Report at the end of an epoch, or of the run when it ends inside one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochReport {
@@ -43,6 +59,11 @@ pub trait Progress {
     fn step(&mut self, report: &StepReport) -> Control {
         let _ = report;
         Control::Continue
+    }
+
+    /// Is called for a step that was left out, before the run goes on or ends with an error.
+    fn skipped(&mut self, report: &SkippedStep) {
+        let _ = report;
     }
 
     /// Is called after every epoch.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::config::TrainingConfig;
 use super::error::TrainError;
 use super::optimizer::StoredMoments;
-use super::progress::{Control, EpochReport, Progress, StepReport};
+use super::progress::{Control, EpochReport, Progress, SkippedStep, StepReport};
 use super::state::{State, StateFile};
 use crate::dataset::{TokenSequence, epoch_order};
 use crate::kernels::adamw::AdamWStep;
@@ -32,7 +32,8 @@ const GRADIENT_BYTES: usize = 2 << 30;
 /// Every sequence is run by itself, with positions from 0: no padding, and no attention from one sequence to another. On a processor, whose
 /// kernels work on rows, packing several sequences into one would save nothing.
 ///
-/// A step whose loss or gradients are not finite is left out: weights and moments stay, and it is counted. Three in a row, or more than one
+/// A step whose loss or gradients are not finite is left out: weights and moments stay, and it is counted and reported with the sequences
+/// that are to blame. Three in a row, or more than one
 /// in a hundred steps (and more than three), end the run with an error; a saved state stays as it was.
 #[derive(Clone, Debug)]
 pub struct Trainer {
@@ -131,7 +132,7 @@ impl Trainer {
         let (mut training_loss, mut validation_loss) = (None, None);
         while state.progress.steps < steps {
             let step = state.progress.steps;
-            let report = run.step(model, &mut state, step, steps)?;
+            let report = run.step(model, &mut state, step, steps, progress)?;
             training_loss = Some(report.loss);
             tracing::debug!(step, loss = report.loss, gradient_norm = report.gradient_norm, "step");
             state.progress.steps += 1;
@@ -153,7 +154,7 @@ impl Trainer {
         }
         let done = state.progress;
         if run.unusable > 0 {
-            return Err(TrainError::Diverged { step: done.steps - 1, times: run.unusable });
+            return Err(TrainError::Diverged { step: done.steps - 1, times: run.unusable, sequences: run.blamed });
         }
         if validation_loss.is_none() {
             validation_loss = mean_loss(model, &validation);
@@ -164,6 +165,8 @@ impl Trainer {
 
 /// A sequence with the token that should follow each token.
 struct Labelled<'s> {
+    /// Its place among the sequences that were given.
+    place: usize,
     ids: &'s [u32],
     targets: Vec<Option<u32>>,
     weights: Vec<f32>,
@@ -192,12 +195,12 @@ fn labelled<'s>(sequences: &'s [TokenSequence], model: &Qwen3) -> Result<Vec<Lab
         let expected = "at least 0 and at most 1000000";
         return Err(TrainError::InvalidSetting { name: "label weight", value: f64::from(weight), expected });
     }
-    let shift = |sequence: &'s TokenSequence| {
+    let shift = |(place, sequence): (usize, &'s TokenSequence)| {
         let targets = sequence.labels.iter().skip(1).map(|&label| u32::try_from(label).ok()).chain([None]).collect();
         let weights = sequence.weights.iter().skip(1).copied().chain([0.0]).collect();
-        Labelled { ids: &sequence.ids, targets, weights }
+        Labelled { place, ids: &sequence.ids, targets, weights }
     };
-    Ok(sequences.iter().map(shift).filter(|sequence| sequence.weight() > 0.0).collect())
+    Ok(sequences.iter().enumerate().map(shift).filter(|sequence| sequence.weight() > 0.0).collect())
 }
 
 struct Run<'c, 's> {
@@ -208,7 +211,10 @@ struct Run<'c, 's> {
     /// Sequences whose gradients are formed side by side.
     side_by_side: usize,
     order: (u64, Vec<usize>),
+    /// Steps left out in a row, up to the last step.
     unusable: u32,
+    /// The sequences to blame for the last step that was left out.
+    blamed: Vec<usize>,
 }
 
 impl<'c, 's> Run<'c, 's> {
@@ -222,10 +228,17 @@ impl<'c, 's> Run<'c, 's> {
         let side_by_side = (GRADIENT_BYTES / (4 * parameters.max(1))).clamp(1, config.batch).min(micro_batch);
         let fingerprint = fingerprint(config, &train, parameters, model);
         let order = (0, epoch_order(train.len(), config.seed, 0));
-        Self { config, train, trained, fingerprint, side_by_side, order, unusable: 0 }
+        Self { config, train, trained, fingerprint, side_by_side, order, unusable: 0, blamed: Vec::new() }
     }
 
-    fn step(&mut self, model: &mut Qwen3, state: &mut State, step: u64, steps: u64) -> Result<StepReport, TrainError> {
+    fn step(
+        &mut self,
+        model: &mut Qwen3,
+        state: &mut State,
+        step: u64,
+        steps: u64,
+        progress: &mut dyn Progress,
+    ) -> Result<StepReport, TrainError> {
         let start = Instant::now();
         let batch = self.batch(step);
         let weight: f64 = batch.iter().map(|&i| self.train[i].weight()).sum();
@@ -253,18 +266,39 @@ impl<'c, 's> Run<'c, 's> {
             });
         } else {
             state.progress.skipped_steps += 1;
-            self.unusable += 1;
-            let parameter = gradients.iter().find(|(_, gradient)| !is_finite(gradient)).map(|(name, _)| name);
-            tracing::warn!(step, loss, norm, parameter, sequences = ?batch, "loss or gradients are not finite; the step is left out");
-            if self.unusable == PATIENCE {
-                return Err(TrainError::Diverged { step, times: self.unusable });
-            }
-            let (skipped, limit) = (state.progress.skipped_steps, (steps / STEPS_OF_A_SKIP).max(u64::from(PATIENCE)));
-            if skipped > limit {
-                return Err(TrainError::TooManySkipped { step, skipped, limit });
-            }
+            let parameter = gradients.iter().find(|(_, gradient)| !is_finite(gradient)).map(|(name, _)| name.to_owned());
+            let report = SkippedStep { step, loss, gradient_norm: norm, sequences: self.to_blame(model, &batch), parameter };
+            self.leave_out(report, steps, state.progress.skipped_steps, progress)?;
         }
         Ok(StepReport { step, steps, loss, gradient_norm: norm, learning_rate, tokens, seconds: start.elapsed().as_secs_f64() })
+    }
+
+    /// Reports a step that is left out, and ends the run when there are too many.
+    fn leave_out(&mut self, report: SkippedStep, steps: u64, skipped: u64, progress: &mut dyn Progress) -> Result<(), TrainError> {
+        let SkippedStep { step, loss, gradient_norm, sequences, parameter } = &report;
+        tracing::warn!(step, loss, gradient_norm, parameter, ?sequences, "loss or gradients are not finite; the step is left out");
+        progress.skipped(&report);
+        self.unusable += 1;
+        let limit = (steps / STEPS_OF_A_SKIP).max(u64::from(PATIENCE));
+        if self.unusable == PATIENCE {
+            return Err(TrainError::Diverged { step: report.step, times: self.unusable, sequences: report.sequences });
+        }
+        if skipped > limit {
+            return Err(TrainError::TooManySkipped { step: report.step, skipped, limit, sequences: report.sequences });
+        }
+        self.blamed = report.sequences;
+        Ok(())
+    }
+
+    /// Returns the places of the sequences of a batch whose own loss or gradients are not finite, or of all where each by itself is.
+    fn to_blame(&self, model: &Qwen3, batch: &[usize]) -> Vec<usize> {
+        let is_unusable = |&i: &usize| {
+            let (loss, gradients) = self.gradients(model, &[i], 1.0 / self.train[i].weight() as f32);
+            !(loss.is_finite() && gradients.norm().is_finite())
+        };
+        let alone: Vec<usize> = batch.iter().copied().filter(|i| is_unusable(i)).collect();
+        let blamed = if alone.is_empty() { batch } else { &alone };
+        blamed.iter().map(|&i| self.train[i].place).collect()
     }
 
     /// Returns the sequences of a step.
