@@ -68,7 +68,7 @@
 //!
 //! # Out of scope for now
 //!
-//! CUDA kernels, and several requests in one batch: each target is read and written by itself, with all its samples together.
+//! CUDA kernels.
 
 pub mod generation;
 pub mod kernels;
