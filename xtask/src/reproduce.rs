@@ -5,6 +5,7 @@
 //! of threads.
 
 mod blocks;
+mod calibration;
 mod class_means;
 mod expectations;
 mod figures;

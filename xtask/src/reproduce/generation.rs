@@ -8,6 +8,7 @@ use tissuenarrator::io::TableReader;
 use tissuenarrator::model::generation::{CellWriter, ExpectedRanking, GenerationOptions, Grammar, HeaderField, LocalGenerator, Sampling};
 use tissuenarrator::prelude::*;
 
+use super::calibration::Calibration;
 use super::plan::Plan;
 use super::run_folder::RunFolder;
 use super::tissue::Tissue;
@@ -22,6 +23,8 @@ pub(super) struct Generated {
     pub(super) conditioned: Vec<GeneratedRecord>,
     /// Expected rankings, given its place only.
     pub(super) unconditioned: Vec<GeneratedRecord>,
+    /// Whether the probabilities behind the rankings came true, in the order of both.
+    pub(super) calibration: [Calibration; 2],
     /// One sample each at the published settings, given the metadata.
     pub(super) conditioned_sample: Vec<GeneratedRecord>,
     /// One sample each at the published settings, given the place only.
@@ -81,21 +84,27 @@ pub(super) fn generate(
 ) -> Result<Generated> {
     let writer = Writer { trained, tissue, plan, seed };
     let trajectories = plan.generation.trajectories;
-    let mut expected = |stage: &str, file: &str, conditioning| {
-        folder.stage(stage, |folder| {
-            folder.table(file, || {
-                let written = writer.expected(tasks, conditioning, trajectories)?;
-                Ok(written.into_iter().map(|(record, _)| record).collect())
-            })
+    let mut expected = |mode: &str, conditioning| {
+        let (cells, calibration) = (format!("generated-{mode}.parquet"), format!("calibration-{mode}.json"));
+        folder.stage(&format!("generate {mode}"), |folder| {
+            if let Some(found) = folder.read_json(&calibration).filter(|_| folder.has(&cells)) {
+                return Ok((folder.table(&cells, || bail!("{cells} has just been there"))?, found));
+            }
+            folder.remove(&cells)?;
+            let (records, rankings): (Vec<_>, Vec<_>) = writer.expected(tasks, conditioning, trajectories)?.into_iter().unzip();
+            let found = Calibration::of(&rankings, tasks, &tissue.panel)?;
+            folder.write_json(&calibration, &found)?;
+            Ok((folder.table(&cells, || Ok(records))?, found))
         })
     };
-    let conditioned = expected("generate conditioned", "generated-conditioned.parquet", Conditioning::Conditioned)?;
-    let unconditioned = expected("generate unconditioned", "generated-unconditioned.parquet", Conditioning::Unconditioned)?;
+    let (conditioned, of_conditioned) = expected("conditioned", Conditioning::Conditioned)?;
+    let (unconditioned, of_unconditioned) = expected("unconditioned", Conditioning::Unconditioned)?;
     let mut sample =
         |stage: &str, file: &str, conditioning| folder.stage(stage, |folder| folder.table(file, || writer.one_sample(tasks, conditioning)));
     Ok(Generated {
         conditioned,
         unconditioned,
+        calibration: [of_conditioned, of_unconditioned],
         conditioned_sample: sample("sample conditioned", "sample-conditioned.parquet", Conditioning::Conditioned)?,
         unconditioned_sample: sample("sample unconditioned", "sample-unconditioned.parquet", Conditioning::Unconditioned)?,
     })

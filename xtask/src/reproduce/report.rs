@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::{Map, Value};
 use tissuenarrator::eval::plot::thousands;
 
+use super::calibration::{Calibration, K};
 use super::expectations::Outcome;
 use super::results::Results;
 use super::scoring::Scored;
@@ -23,6 +24,7 @@ pub(super) fn page(results: &Results, seconds: &Map<String, Value>) -> Result<St
     page.raw(&format!("<p>{}</p></header>\n", escape(&overview(results))));
     expectations(&mut page, results);
     scores(&mut page, results);
+    calibration(&mut page, results);
     effect(&mut page, results);
     tissue(&mut page, results);
     method(&mut page, results, seconds);
@@ -99,6 +101,36 @@ fn score_table(page: &mut Page, scores: &[Scored]) {
         page.raw(&format!("<tr>{cells}</tr>\n"));
     }
     page.raw("</table></div>\n");
+}
+
+fn calibration(page: &mut Page, results: &Results) {
+    page.raw("<section>\n<h2>Do the probabilities come true?</h2>\n");
+    page.paragraph(&format!(
+        "Behind an expected ranking stands, for every gene, the probability that it is among the first {K} of the cell. For each range of \
+         probabilities the table has their mean and how often such genes were there in the held-out cells.",
+    ));
+    let number = |value: Option<f64>| value.map_or("&ndash;".to_owned(), |value| format!("{value:.3}"));
+    page.raw("<div class=\"scroll\"><table>\n<tr><th>Probability</th><th>Genes, class given</th><th>Mean</th><th>Found</th>");
+    page.raw("<th>Genes, class not given</th><th>Mean</th><th>Found</th></tr>\n");
+    let [given, not_given] = &results.calibration;
+    for (index, (given, not_given)) in given.bins.iter().zip(&not_given.bins).enumerate() {
+        let edge = |index: usize| index as f64 / results.calibration[0].bins.len() as f64;
+        page.raw(&format!("<tr><td>{:.1}&ndash;{:.1}</td>", edge(index), edge(index + 1)));
+        for bin in [given, not_given] {
+            let (count, mean, frequency) = (thousands(bin.predictions as usize), number(bin.mean_probability), number(bin.frequency));
+            page.raw(&format!("<td>{count}</td><td>{mean}</td><td>{frequency}</td>"));
+        }
+        page.raw("</tr>\n");
+    }
+    page.raw("</table></div>\n");
+    let error = |calibration: &Calibration| number(calibration.expected_calibration_error);
+    page.raw(&format!(
+        "<p class=\"note\">Mean distance of both (expected calibration error): {} with the class, {} without. Brier score: {} and {}.</p>\n</section>\n",
+        error(given),
+        error(not_given),
+        number(given.brier_score),
+        number(not_given.brier_score),
+    ));
 }
 
 fn effect(page: &mut Page, results: &Results) {

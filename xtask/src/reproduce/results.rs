@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tissuenarrator::eval::plot::stacked;
 use tissuenarrator::prelude::*;
 
+use super::calibration::Calibration;
 use super::expectations::{self, Expectation, Outcome};
 use super::figures::{self, Figure};
 use super::generation::Generated;
@@ -23,6 +24,8 @@ pub(super) struct Results {
     pub(super) training: TrainingSummary,
     pub(super) conditioned: ModeScores,
     pub(super) unconditioned: ModeScores,
+    /// Of the expected rankings with and without the class.
+    pub(super) calibration: [Calibration; 2],
     pub(super) proximity: Option<ProximityResult>,
     pub(super) expectations: Vec<Expectation>,
     pub(super) figures: Vec<Figure>,
@@ -55,6 +58,7 @@ impl Results {
             training,
             conditioned,
             unconditioned,
+            calibration: generated.calibration,
             proximity,
             expectations,
             figures,
@@ -89,6 +93,7 @@ impl Results {
             "training": self.training,
             "conditioned": scores(&self.conditioned),
             "unconditioned": scores(&self.unconditioned),
+            "calibration": { "conditioned": self.calibration[0], "unconditioned": self.calibration[1] },
             "proximity": self.proximity,
             "judged": self.plan.judged,
             "expectations": self.expectations,

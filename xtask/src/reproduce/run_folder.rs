@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use tissuenarrator::io::{AtomicFile, TableReader, TableRecord, TableWriter};
 
 /// Everything that a run writes. Nothing else in the folder is touched.
-const OUTPUTS: [&str; 18] = [
+const OUTPUTS: [&str; 20] = [
     "sections.h5ad",
     "truth.parquet",
     "cells.parquet",
@@ -22,6 +22,8 @@ const OUTPUTS: [&str; 18] = [
     "training-state.safetensors",
     "generated-conditioned.parquet",
     "generated-unconditioned.parquet",
+    "calibration-conditioned.json",
+    "calibration-unconditioned.json",
     "sample-conditioned.parquet",
     "sample-unconditioned.parquet",
     "focal-model",

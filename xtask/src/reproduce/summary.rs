@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::calibration::K;
 use super::results::Results;
 use super::scoring::Scored;
 
@@ -17,6 +18,8 @@ pub(super) fn text(results: &Results) -> String {
         line(&mut text, &format!("\n{cells} held-out cells, {title} (mean ± half the 95% interval)"));
         text.push_str(&aligned(&score_lines(scores)));
     }
+    let errors = results.calibration.each_ref().map(|c| c.expected_calibration_error.map_or("-".to_owned(), |error| format!("{error:.3}")));
+    line(&mut text, &format!("\nprobabilities of the first {K} genes are off by {} (class given) and {} on average", errors[0], errors[1]));
     if let Some(proximity) = &results.proximity {
         let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.2}"));
         let [near, far] = proximity.observed_cells;
