@@ -37,6 +37,8 @@ pub enum ColumnKind {
     Flag,
     /// Lists of text.
     List,
+    /// Lists of numbers.
+    NumberList,
     /// Something this crate does not read.
     Other,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for ColumnKind {
             Self::Number => "numbers",
             Self::Flag => "booleans",
             Self::List => "lists",
+            Self::NumberList => "lists of numbers",
             Self::Other => "something else",
         })
     }

@@ -216,7 +216,7 @@ fn summarize_column(section: &AnnData, name: &str) -> Result<ColumnSummary, Read
             let column = section.text_column(name)?;
             (Some(column.categories.len()), column.categories.into_iter().take(SHOWN_VALUES).collect())
         }
-        ColumnKind::List | ColumnKind::Other => (None, Vec::new()),
+        ColumnKind::List | ColumnKind::NumberList | ColumnKind::Other => (None, Vec::new()),
     };
     Ok(ColumnSummary { name: name.to_owned(), kind: kind.to_string(), distinct, examples })
 }

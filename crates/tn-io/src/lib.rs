@@ -30,8 +30,8 @@
 //! - [`AnnData`] reads an `.h5ad` file; [`SectionReader`] is the seam for other containers; [`AnnDataWriter`] writes one
 //!   that anndata and scanpy open.
 //! - [`encode_file`] turns such a file into a table of cells; [`EncodedCells`] yields the records without a table.
-//! - [`TableReader`] and [`TableWriter`] handle tables of any [`TableRecord`]: `CellRecord`, `SentenceRecord`, `TaskRecord`
-//!   and `GeneratedRecord` of `tn-sentence`, and [`TruthRecord`].
+//! - [`TableReader`] and [`TableWriter`] handle tables of any [`TableRecord`]: `CellRecord`, `SentenceRecord`, `TaskRecord`,
+//!   `GeneratedRecord` and `SurpriseRecord` of `tn-sentence`, and [`TruthRecord`].
 //! - [`inspect_file`] says what is in a file that one has just been given.
 //! - [`Provenance`] records where a file came from; [`AtomicFile`] is for outputs of any other format.
 //!

@@ -8,6 +8,7 @@ mod generated;
 mod inspect;
 mod parquet_file;
 mod sentences;
+mod surprise;
 mod tasks;
 mod truth;
 

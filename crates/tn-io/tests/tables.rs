@@ -8,7 +8,10 @@ use arrow::array::{ArrayRef, DictionaryArray, Float32Array, Int32Array, LargeStr
 use arrow::datatypes::Int32Type;
 use parquet::arrow::ArrowWriter;
 use tn_io::{ColumnKind, PROVENANCE_KEY, Provenance, TableError, TableReader, TableRecord, TableWriter, TruthRecord};
-use tn_sentence::{CellRecord, FinishReason, GeneRanking, GeneratedRecord, Metadata, Position, ScenarioLabel, SentenceRecord, TaskRecord};
+use tn_sentence::{
+    CellLikelihood, CellRecord, FinishReason, GeneRanking, GeneratedRecord, Metadata, Position, ScenarioLabel, SentenceRecord,
+    SurpriseRecord, TaskRecord,
+};
 
 fn cell(name: &str) -> CellRecord {
     CellRecord {
@@ -106,6 +109,75 @@ fn generated_cells_survive_every_format() {
         repairs: 2,
     };
     check(&[generated], &[]);
+}
+
+fn likelihood() -> CellLikelihood {
+    CellLikelihood {
+        genes: GeneRanking::parse("GFAP AQP4").unwrap(),
+        gene_log_probabilities: vec![-0.1 - 0.2, -1.0 / 3.0],
+        close: -1e-7,
+        without_neighbors: -2.0,
+        neighbors: vec!["a, \"b\"".to_owned(), "Astro at 4, 5".to_owned()],
+        influences: vec![0.1, -3e-17],
+        neighbors_left_out: 2,
+    }
+}
+
+#[test]
+fn surprises_survive_every_format_scored_or_not() {
+    let alone = CellLikelihood { neighbors: Vec::new(), influences: Vec::new(), ..likelihood() };
+    let unasked = CellLikelihood { influences: Vec::new(), ..likelihood() };
+    let outcomes = [Ok(likelihood()), Ok(alone), Err("nothing \"observed\", none".to_owned()), Ok(unasked)];
+    let record = |(row, outcome)| SurpriseRecord::new(row, &task("a"), outcome);
+    check(&(0..).zip(outcomes).map(record).collect::<Vec<_>>(), &[]);
+}
+
+#[test]
+fn lists_of_numbers_are_lists_in_parquet_and_json_in_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["surprise.parquet", "surprise.csv"] {
+        let mut writer = TableWriter::create(path(name)).unwrap();
+        writer.write(&SurpriseRecord::new(0, &task("a"), Ok(likelihood()))).unwrap();
+        writer.finish().unwrap();
+    }
+    let summary = tn_io::inspect_file(&path("surprise.parquet")).unwrap();
+    let kind = |name: &str| summary.columns.iter().find(|column| column.name == name).unwrap().kind.clone();
+    assert_eq!((kind("influences").as_str(), kind("neighbors").as_str()), ("lists of numbers", "lists"));
+    let text = fs::read_to_string(path("surprise.csv")).unwrap();
+    assert!(text.contains("\"[0.1, -3e-17]\""), "{text}");
+    fs::write(path("broken.csv"), text.replace("[0.1, -3e-17]", "[0.1, x]")).unwrap();
+    let error = TableReader::<SurpriseRecord>::open(path("broken.csv")).and_then(TableReader::read_all).unwrap_err();
+    assert!(matches!(&error, TableError::InvalidValue { column, row: 0, .. } if column == "influences"), "{error}");
+}
+
+#[test]
+fn lists_of_numbers_of_other_programs_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("surprise.parquet");
+    let text = |value: &str| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+    let number = || Arc::new(Float32Array::from(vec![1.5])) as ArrayRef;
+    let integers = ListArray::from_iter_primitive::<Int32Type, _, _>(vec![Some(vec![Some(-1)])]);
+    let columns = |probabilities: ArrayRef| {
+        vec![
+            ("task", Arc::new(Int32Array::from(vec![0])) as ArrayRef),
+            ("cell_name", text("a")),
+            ("x", number()),
+            ("y", number()),
+            ("log_likelihood_without_neighbors", number()),
+            ("close", number()),
+            ("genes", text("['GFAP']")),
+            ("gene_log_probabilities", probabilities),
+            ("influences", text("[0.5]")),
+        ]
+    };
+    write_arrow(&path, columns(Arc::new(integers)));
+    let read = TableReader::<SurpriseRecord>::open(&path).unwrap().read_all().unwrap().remove(0);
+    let likelihood = read.outcome.unwrap();
+    assert_eq!((likelihood.gene_log_probabilities, likelihood.influences), (vec![-1.0], vec![0.5]));
+    write_arrow(&path, columns(number()));
+    let error = TableReader::<SurpriseRecord>::open(&path).unwrap_err();
+    assert!(matches!(&error, TableError::WrongType { column, .. } if column == "gene_log_probabilities"), "{error}");
 }
 
 #[test]

@@ -33,7 +33,7 @@
 //! | a task row | the text for a model | [`PromptBuilder`] |
 //! | the words a model wrote | a clean ranking | [`gene_words`], [`clean_generated_genes`] |
 //! | a model or baseline of your own | to have it scored | [`CellPredictor`] |
-//! | rows of tables | to pass them on | [`CellRecord`], [`SentenceRecord`], [`TaskRecord`], [`GeneratedRecord`] |
+//! | rows of tables | to pass them on | [`CellRecord`], [`SentenceRecord`], [`TaskRecord`], [`GeneratedRecord`], [`SurpriseRecord`] |
 //!
 //! # The text format
 //!
@@ -89,7 +89,7 @@ pub use crate::{
     prompt::{Conditioning, ModelPrompt, PromptBuilder, PromptError, PromptOrder},
     rank_encoder::{EncodeError, RankEncoder, TieBreak},
     ranking::{GeneRanking, GeneRankingError},
-    records::{CellRecord, FinishReason, GeneratedRecord, ScenarioLabel, SentenceRecord, TaskRecord},
+    records::{CellLikelihood, CellRecord, FinishReason, GeneratedRecord, ScenarioLabel, SentenceRecord, SurpriseRecord, TaskRecord},
     seed::{draw, request_seed},
     spatial_sentence::SpatialSentence,
     vocabulary::{Vocabulary, VocabularyError},

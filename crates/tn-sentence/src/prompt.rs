@@ -117,7 +117,12 @@ impl PromptBuilder {
     pub fn build(&self, task: &TaskRecord) -> Result<ModelPrompt, PromptError> {
         let (neighbors, skipped) = SpatialSentence::parse_lenient(&task.prompt);
         let head = neighbors.metadata().clone();
-        let cells = self.order_cells(task, neighbors.into_cells())?;
+        let cells = neighbors.into_cells();
+        let order = self.order_cells(task, &cells)?;
+        let names = neighbor_names(task, cells.len());
+        let neighbor_names = order.iter().filter_map(|&index| names.get(index).cloned()).collect();
+        let mut cells: Vec<Option<CellSentence>> = cells.into_iter().map(Some).collect();
+        let cells = order.iter().filter_map(|&index| cells[index].take()).collect();
         let neighbors =
             SpatialSentence::new(self.show_neighbors(cells)).with_metadata(if self.shows_metadata() { head } else { Metadata::new() });
 
@@ -128,22 +133,23 @@ impl PromptBuilder {
             text.push(' ');
         }
         text.push_str(&header_text);
-        Ok(ModelPrompt { text, header, header_text, neighbors: neighbors.into_cells(), skipped })
+        Ok(ModelPrompt { text, header, header_text, neighbors: neighbors.into_cells(), neighbor_names, skipped })
     }
 
     fn shows_metadata(&self) -> bool {
         self.conditioning != Conditioning::PositionOnly
     }
 
-    fn order_cells(&self, task: &TaskRecord, cells: Vec<CellSentence>) -> Result<Vec<CellSentence>, PromptError> {
+    /// Returns which neighbors are shown, in their order.
+    fn order_cells(&self, task: &TaskRecord, cells: &[CellSentence]) -> Result<Vec<usize>, PromptError> {
         let target = Position::new(task.x, task.y)?;
         let distances: Vec<f64> = cells.iter().map(|cell| target.distance(&cell.position())).collect();
         let seed = request_seed(self.seed, &task.cell_name, 0);
-        let names = &task.neighbor_cell_names;
+        let names = neighbor_names(task, cells.len());
         let draws: Vec<u64> = (0..cells.len())
             .map(|i| match names.get(i) {
-                Some(name) if names.len() == cells.len() => request_seed(seed, name, 0),
-                _ => crate::draw(seed, i as u64),
+                Some(name) => request_seed(seed, name, 0),
+                None => crate::draw(seed, i as u64),
             })
             .collect();
         let order = self.order.order(&distances, &draws);
@@ -152,9 +158,7 @@ impl PromptBuilder {
         nearest.sort_by(|&a, &b| distances[a].total_cmp(&distances[b]).then(a.cmp(&b)));
         nearest.truncate(self.nearest);
         nearest.sort_unstable();
-        let mut cells: Vec<Option<CellSentence>> = cells.into_iter().map(Some).collect();
-        let kept = shown.iter().filter(|index| nearest.binary_search(index).is_ok());
-        Ok(kept.filter_map(|&index| cells[index].take()).collect())
+        Ok(shown.iter().copied().filter(|index| nearest.binary_search(index).is_ok()).collect())
     }
 
     fn show_neighbors(&self, cells: Vec<CellSentence>) -> Vec<CellSentence> {
@@ -182,6 +186,12 @@ impl PromptBuilder {
             }
         }
     }
+}
+
+/// Returns the names of the neighbors of a task, none where it does not name each of the `cells` that can be read.
+fn neighbor_names(task: &TaskRecord, cells: usize) -> &[String] {
+    let names = &task.neighbor_cell_names;
+    if names.len() == cells { names } else { &[] }
 }
 
 /// Returns what is known about the target of a task, however much of it a prompt shows.
@@ -212,6 +222,8 @@ pub struct ModelPrompt {
     pub header_text: String,
     /// The neighbors, in the order of the text.
     pub neighbors: Vec<CellSentence>,
+    /// The names of the neighbors, in the order of the text; empty where the task does not name each of them.
+    pub neighbor_names: Vec<String>,
     /// What of the prompt of the task could not be read, by bytes of that prompt.
     pub skipped: Vec<Skipped>,
 }
@@ -318,6 +330,18 @@ mod tests {
         assert_eq!(genes(1, 5), "G1");
         assert_eq!(genes(2, 3), "G3 G4");
         assert_eq!(genes(0, 5), "");
+    }
+
+    #[test]
+    fn names_follow_their_neighbors() {
+        let named = |names: &[&str]| TaskRecord { neighbor_cell_names: names.iter().map(|&name| name.into()).collect(), ..task() };
+        let names = |task: &TaskRecord, nearest| {
+            let builder = PromptBuilder::new(Conditioning::Conditioned).with_order(PromptOrder::NearToFar);
+            builder.with_nearest(nearest).build(task).unwrap().neighbor_names
+        };
+        assert_eq!(names(&named(&["far", "near"]), 2), ["near", "far"]);
+        assert_eq!(names(&named(&["far", "near"]), 1), ["near"]);
+        assert!(names(&named(&["far", "near", "unreadable"]), 2).is_empty());
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub(super) enum Values {
     Integer(Vec<Option<i64>>),
     Flag(Vec<Option<bool>>),
     List(Vec<Option<Vec<String>>>),
+    NumberList(Vec<Option<Vec<f64>>>),
 }
 
 impl Values {
@@ -50,6 +51,7 @@ impl Values {
             ColumnKind::Integer => Self::Integer(Vec::new()),
             ColumnKind::Flag => Self::Flag(Vec::new()),
             ColumnKind::List => Self::List(Vec::new()),
+            ColumnKind::NumberList => Self::NumberList(Vec::new()),
             ColumnKind::Text | ColumnKind::Category | ColumnKind::Other => Self::Text(Vec::new()),
         }
     }
@@ -61,6 +63,7 @@ impl Values {
             Self::Integer(values) => values.len(),
             Self::Flag(values) => values.len(),
             Self::List(values) => values.len(),
+            Self::NumberList(values) => values.len(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Values {
             Self::Integer(values) => values.push(None),
             Self::Flag(values) => values.push(None),
             Self::List(values) => values.push(None),
+            Self::NumberList(values) => values.push(None),
         }
     }
 
@@ -81,6 +85,7 @@ impl Values {
             Self::Integer(values) => values.clear(),
             Self::Flag(values) => values.clear(),
             Self::List(values) => values.clear(),
+            Self::NumberList(values) => values.clear(),
         }
     }
 }
@@ -160,6 +165,13 @@ impl RowWriter<'_> {
     /// Writes a list of texts.
     pub fn list(&mut self, column: &str, value: &[String]) {
         if let Some(Values::List(values)) = self.values(column) {
+            values.push(Some(value.to_vec()));
+        }
+    }
+
+    /// Writes a list of numbers.
+    pub fn number_list(&mut self, column: &str, value: &[f64]) {
+        if let Some(Values::NumberList(values)) = self.values(column) {
             values.push(Some(value.to_vec()));
         }
     }
@@ -262,6 +274,14 @@ impl<'b> RowReader<'b> {
         }
     }
 
+    /// Returns a list of numbers; nothing is an empty list.
+    pub fn number_list(&self, column: &str) -> Vec<f64> {
+        match self.batch.column(column) {
+            Some(Values::NumberList(values)) => values[self.index].clone().unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Makes an error of a value that cannot be used.
     pub fn invalid<E: Into<InvalidValue>>(&self, column: &str, found: &str, source: E) -> TableError {
         let mut shown: String = found.chars().take(SHOWN_CHARACTERS).collect();
@@ -308,6 +328,16 @@ pub(super) fn parse_list(text: &str) -> Result<Vec<String>, UnexpectedText> {
     Ok(inner.split(',').map(unquoted).collect())
 }
 
+/// Reads a list of numbers that is stored as text, to the last bit as it was printed.
+pub(super) fn parse_number_list(text: &str) -> Result<Vec<f64>, UnexpectedText> {
+    let unexpected = UnexpectedText { expected: "a list of numbers such as [0.5, 2]" };
+    let inner = text.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).ok_or(unexpected)?.trim();
+    match inner.is_empty() {
+        true => Ok(Vec::new()),
+        false => inner.split(',').map(|item| item.trim().parse().map_err(|_| unexpected)).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -323,5 +353,17 @@ mod tests {
         check("[]", &[]);
         check(" ", &[]);
         assert!(parse_list("a b").is_err());
+    }
+
+    #[test]
+    fn numbers_of_lists_keep_every_bit() {
+        let numbers = [0.1 + 0.2, -1e-300, f64::MAX, 5e-324, 2.0, -0.0];
+        let text = format!("{numbers:?}");
+        let read = parse_number_list(&text).unwrap();
+        assert!(read.iter().zip(numbers).all(|(read, number)| read.to_bits() == number.to_bits()), "{text}: {read:?}");
+        assert_eq!(parse_number_list(" [ ] ").unwrap(), [0.0; 0]);
+        for text in ["", "1, 2", "[1, a]", "[1,]", "[1"] {
+            assert!(parse_number_list(text).is_err(), "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::column::{Batch, ColumnSpec, UnexpectedText, Values, parse_list};
+use super::column::{Batch, ColumnSpec, UnexpectedText, Values, parse_list, parse_number_list};
 use super::{InvalidValue, TableError};
 use crate::ColumnKind;
 use crate::output::AtomicFile;
@@ -38,7 +38,7 @@ impl DelimitedWriter {
     }
 }
 
-/// Prints a value. A missing one is empty, a list is a JSON array.
+/// Prints a value. A missing one is empty, a list is a JSON array (but for numbers that are not finite).
 fn print(values: &Values, row: usize) -> String {
     match values {
         Values::Text(values) => values[row].clone(),
@@ -46,6 +46,7 @@ fn print(values: &Values, row: usize) -> String {
         Values::Integer(values) => values[row].map(|number| number.to_string()),
         Values::Flag(values) => values[row].map(|flag| flag.to_string()),
         Values::List(values) => values[row].as_ref().map(|list| serde_json::Value::from(list.clone()).to_string()),
+        Values::NumberList(values) => values[row].as_ref().map(|list| format!("{list:?}")),
     }
     .unwrap_or_default()
 }
@@ -129,6 +130,7 @@ fn parse(values: &mut Values, text: &str) -> Result<(), InvalidValue> {
             Values::Integer(values) => values.push(None),
             Values::Flag(values) => values.push(None),
             Values::List(values) => values.push(None),
+            Values::NumberList(values) => values.push(None),
             Values::Text(_) => {}
         },
         Values::Number(values) => values.push(Some(text.trim().parse()?)),
@@ -139,6 +141,7 @@ fn parse(values: &mut Values, text: &str) -> Result<(), InvalidValue> {
             _ => return Err(UnexpectedText { expected: "true or false" }.into()),
         })),
         Values::List(values) => values.push(Some(parse_list(text)?)),
+        Values::NumberList(values) => values.push(Some(parse_number_list(text)?)),
     }
     Ok(())
 }

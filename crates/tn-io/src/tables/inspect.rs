@@ -117,7 +117,7 @@ impl ColumnTally {
             Values::Flag(values) => values.iter().flatten().for_each(|value| self.add_text(&value.to_string())),
             Values::Number(values) => values.iter().flatten().for_each(|value| self.add_number(*value)),
             Values::Integer(values) => values.iter().flatten().for_each(|value| self.add_number(*value as f64)),
-            Values::List(_) => self.has_words = true,
+            Values::List(_) | Values::NumberList(_) => self.has_words = true,
         }
     }
 
@@ -153,7 +153,7 @@ impl ColumnTally {
                 ColumnSummary { name, kind: kind.to_string(), distinct: None, examples: vec![low.to_string(), high.to_string()] }
             }
             _ => {
-                let distinct = (kind != ColumnKind::List).then_some(self.texts.len());
+                let distinct = (!matches!(kind, ColumnKind::List | ColumnKind::NumberList)).then_some(self.texts.len());
                 ColumnSummary { name, kind: kind.to_string(), distinct, examples: self.first.clone() }
             }
         }

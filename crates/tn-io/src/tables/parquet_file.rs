@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Int64Array, LargeListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Float64Builder, Int64Array, LargeListArray, ListBuilder, RecordBatch,
+    StringArray, StringBuilder,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
@@ -19,7 +20,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use super::column::{Batch, ColumnSpec, Values, parse_list};
+use super::column::{Batch, ColumnSpec, Values, parse_list, parse_number_list};
 use super::{BATCH_ROWS, TableError};
 use crate::ColumnKind;
 use crate::output::AtomicFile;
@@ -78,6 +79,7 @@ fn field(spec: &ColumnSpec) -> Field {
         ColumnKind::Integer => DataType::Int64,
         ColumnKind::Flag => DataType::Boolean,
         ColumnKind::List => DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))),
+        ColumnKind::NumberList => DataType::List(Arc::new(Field::new_list_field(DataType::Float64, true))),
         ColumnKind::Text | ColumnKind::Category | ColumnKind::Other => DataType::Utf8,
     };
     Field::new(&spec.name, data_type, true)
@@ -95,6 +97,14 @@ fn to_array(values: &Values) -> ArrayRef {
                 for item in list.iter().flatten() {
                     builder.values().append_value(item);
                 }
+                builder.append(list.is_some());
+            }
+            Arc::new(builder.finish())
+        }
+        Values::NumberList(values) => {
+            let mut builder = ListBuilder::new(Float64Builder::new());
+            for list in values {
+                builder.values().append_slice(list.as_deref().unwrap_or_default());
                 builder.append(list.is_some());
             }
             Arc::new(builder.finish())
@@ -182,7 +192,7 @@ impl ParquetReader {
             ColumnKind::Number => Values::Number(as_type(&DataType::Float64)?.as_primitive::<Float64Type>().iter().collect()),
             ColumnKind::Integer => Values::Integer(as_type(&DataType::Int64)?.as_primitive::<Int64Type>().iter().collect()),
             ColumnKind::Flag => Values::Flag(as_type(&DataType::Boolean)?.as_boolean().iter().collect()),
-            ColumnKind::List if matches!(array.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)) => {
+            ColumnKind::List if item_type(array.data_type()).is_some() => {
                 let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
                 let lists = as_type(&DataType::LargeList(item))?;
                 Values::List(text_lists(lists.as_list::<i64>()))
@@ -191,6 +201,16 @@ impl ParquetReader {
                 let text = as_type(&DataType::Utf8)?;
                 let lists = text.as_string::<i32>().iter().map(|text| text.map(parse_list).transpose());
                 Values::List(lists.collect::<Result<_, _>>().map_err(|_| wrong_type())?)
+            }
+            ColumnKind::NumberList if item_type(array.data_type()).is_some() => {
+                let item = Arc::new(Field::new_list_field(DataType::Float64, true));
+                let lists = as_type(&DataType::LargeList(item))?;
+                Values::NumberList(number_lists(lists.as_list::<i64>()))
+            }
+            ColumnKind::NumberList => {
+                let text = as_type(&DataType::Utf8)?;
+                let lists = text.as_string::<i32>().iter().map(|text| text.map(parse_number_list).transpose());
+                Values::NumberList(lists.collect::<Result<_, _>>().map_err(|_| wrong_type())?)
             }
             ColumnKind::Text | ColumnKind::Category | ColumnKind::Other => {
                 Values::Text(as_type(&DataType::Utf8)?.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
@@ -208,6 +228,12 @@ fn text_lists(lists: &LargeListArray) -> Vec<Option<Vec<String>>> {
         .iter()
         .map(|list| list.map(|items| items.as_string::<i32>().iter().map(|item| item.unwrap_or_default().to_owned()).collect()))
         .collect()
+}
+
+/// A missing number of a list is NaN.
+fn number_lists(lists: &LargeListArray) -> Vec<Option<Vec<f64>>> {
+    let numbers = |items: ArrayRef| items.as_primitive::<Float64Type>().iter().map(|item| item.unwrap_or(f64::NAN)).collect();
+    lists.iter().map(|list| list.map(numbers)).collect()
 }
 
 /// Opens a Parquet file for reading.
@@ -241,13 +267,24 @@ fn kind_of(data_type: &DataType) -> ColumnKind {
         DataType::Boolean => ColumnKind::Flag,
         other if other.is_integer() => ColumnKind::Integer,
         other if other.is_floating() => ColumnKind::Number,
-        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..) => ColumnKind::List,
-        _ => ColumnKind::Other,
+        other => match item_type(other) {
+            Some(item) if item.is_numeric() => ColumnKind::NumberList,
+            Some(_) => ColumnKind::List,
+            None => ColumnKind::Other,
+        },
+    }
+}
+
+/// Returns what a list holds, nothing for another type.
+fn item_type(data_type: &DataType) -> Option<&DataType> {
+    match data_type {
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => Some(item.data_type()),
+        _ => None,
     }
 }
 
 fn is_texty(data_type: &DataType) -> bool {
-    !matches!(kind_of(data_type), ColumnKind::List | ColumnKind::Other)
+    !matches!(kind_of(data_type), ColumnKind::List | ColumnKind::NumberList | ColumnKind::Other)
 }
 
 fn check_type(path: &Path, spec: &ColumnSpec, data_type: &DataType) -> Result<(), TableError> {
@@ -257,7 +294,10 @@ fn check_type(path: &Path, spec: &ColumnSpec, data_type: &DataType) -> Result<()
         ColumnKind::Number => matches!(found, ColumnKind::Number | ColumnKind::Integer),
         ColumnKind::Integer => matches!(found, ColumnKind::Number | ColumnKind::Integer),
         ColumnKind::Flag => matches!(found, ColumnKind::Flag | ColumnKind::Integer),
-        ColumnKind::List => matches!(found, ColumnKind::List | ColumnKind::Text | ColumnKind::Category),
+        ColumnKind::List => matches!(found, ColumnKind::List | ColumnKind::NumberList | ColumnKind::Text | ColumnKind::Category),
+        // Lists of which none has an item hold nothing.
+        ColumnKind::NumberList if item_type(data_type).is_some_and(DataType::is_null) => true,
+        ColumnKind::NumberList => matches!(found, ColumnKind::NumberList | ColumnKind::Text | ColumnKind::Category),
     };
     // A column of nothing but missing values is of any type.
     if fits || data_type.is_null() {
