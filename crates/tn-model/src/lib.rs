@@ -80,6 +80,7 @@ mod adapter_files;
 mod checkpoint;
 mod config;
 mod dataset;
+mod shortening;
 mod tokenizer;
 
 /// Where tensors live. `Device::flex()` is the processor.

@@ -7,49 +7,25 @@
 //! Probabilities are those of the model over all tokens, not renormalized over a panel: they are what the model believes, and a gene that
 //! no panel knows has one too.
 
-use tn_sentence::{CellHeader, CellSentence, CoordinateFormat, ModelPrompt, PromptBuilder, PromptError, TaskRecord};
+use std::ops::{ControlFlow, Range};
+
+use rayon::prelude::*;
+use tn_sentence::{CellHeader, CellLikelihood, CellSentence, CoordinateFormat, ModelPrompt, PromptBuilder, PromptError, TaskRecord};
 
 use crate::qwen3::{PackedQwen3, ReadSequence};
+use crate::shortening::neighbors_that_fit;
 use crate::tokenizer::{SentenceTokenizer, TokenizerError};
 
 /// Scores observed cells with a decoder.
+///
+/// Where a prompt and the observed cell exceed what the model can read, the neighbors farthest from the target are left out, as few as
+/// suffice, as [`CellWriter`](crate::generation::CellWriter) does; the likelihood says how many. Only a cell that does not fit alone is an
+/// error.
 pub struct CellScorer {
     model: PackedQwen3,
     tokenizer: SentenceTokenizer,
     prompts: PromptBuilder,
-}
-
-/// The log-likelihood of an observed cell, in nats.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CellLikelihood {
-    /// Log-probability of each gene, given the genes before it; the sum over its tokens.
-    pub genes: Vec<f64>,
-    /// Log-probability of the closing tag.
-    pub close: f64,
-    /// Sum over the genes, given no neighbors.
-    pub without_neighbors: f64,
-    /// Influence of each neighbor on the sum over the genes, in the order of the prompt.
-    pub influence: Vec<f64>,
-}
-
-impl CellLikelihood {
-    /// Returns the sum over the genes.
-    #[must_use]
-    pub fn total(&self) -> f64 {
-        self.genes.iter().sum()
-    }
-
-    /// Returns minus the mean log-probability of a gene.
-    #[must_use]
-    pub fn surprise(&self) -> f64 {
-        -self.total() / self.genes.len() as f64
-    }
-
-    /// Returns what the neighbors together tell about the genes.
-    #[must_use]
-    pub fn gain(&self) -> f64 {
-        self.total() - self.without_neighbors
-    }
+    has_influences: bool,
 }
 
 /// Why a cell has no likelihood.
@@ -62,14 +38,12 @@ pub enum LikelihoodError {
         /// The target.
         cell_name: String,
     },
-    /// The prompt and the observed cell together exceed what the model can read.
-    #[error(
-        "the prompt of cell {cell_name} and its genes have {tokens} tokens, and the model's context is {context}; show fewer neighbors"
-    )]
+    /// The header and the genes of the observed cell exceed what the model can read, even without neighbors.
+    #[error("cell {cell_name} has {tokens} tokens without any neighbor, and the model's context is {context}")]
     TooLong {
         /// The target.
         cell_name: String,
-        /// Tokens of the prompt and the observed cell.
+        /// Tokens of the observed cell.
         tokens: usize,
         /// Tokens that the model can read.
         context: usize,
@@ -91,31 +65,44 @@ impl CellScorer {
     /// Returns an error when the tokenizer belongs to another model.
     pub fn new(model: PackedQwen3, tokenizer: SentenceTokenizer, prompts: PromptBuilder) -> Result<Self, TokenizerError> {
         tokenizer.check_against(model.config())?;
-        Ok(Self { model, tokenizer, prompts })
+        Ok(Self { model, tokenizer, prompts, has_influences: true })
+    }
+
+    /// Leaves the influences out: they take a run of the model for each neighbor.
+    #[must_use]
+    pub fn without_influences(mut self) -> Self {
+        self.has_influences = false;
+        self
+    }
+
+    /// Scores every task and hands over each likelihood as soon as it is there, with the index of the task, from any thread and in any order,
+    /// until `deliver` says stop.
+    ///
+    /// A likelihood depends on its task only. A task that cannot be scored yields its error and does not stop the others. After a stop, no
+    /// further task is begun.
+    pub fn score_each(
+        &self,
+        tasks: &[TaskRecord],
+        deliver: impl Fn(usize, Result<CellLikelihood, LikelihoodError>) -> ControlFlow<()> + Sync,
+    ) {
+        let _stopped = tasks.par_iter().enumerate().try_for_each(|(index, task)| deliver(index, self.score(task)));
     }
 
     /// Returns the log-likelihood of the observed cell of a task, and the influence of each neighbor on it.
     ///
     /// # Errors
-    /// Returns an error when the task has no observed genes, or its prompt cannot be built or does not fit into the context.
+    /// Returns an error when the task has no observed genes, its prompt cannot be built, or the observed cell alone does not fit into the
+    /// context.
     pub fn score(&self, task: &TaskRecord) -> Result<CellLikelihood, LikelihoodError> {
-        let unusable = |source| LikelihoodError::Prompt { cell_name: task.cell_name.clone(), source };
-        if task.answer.trim().is_empty() {
-            return Err(LikelihoodError::NothingObserved { cell_name: task.cell_name.clone() });
-        }
-        let prompt = self.prompts.build(task).map_err(unusable)?;
-        let observed = CellSentence::parse(&task.answer).map_err(|source| unusable(PromptError::from(source)))?;
-        if observed.ranking().genes().is_empty() {
-            return Err(LikelihoodError::NothingObserved { cell_name: task.cell_name.clone() });
-        }
+        let observed = observed(task)?;
+        let (prompt, neighbors_left_out) = self.prompt(task, &observed)?;
         let answer = Answer::of(&prompt, &observed);
         let whole = self.tokens(&prompt.text, &answer);
-        self.check_length(task, &whole)?;
         let (read, scores) = ReadSequence::read(&self.model, &whole.ids, whole.scored);
         let mut genes = whole.by_piece(&scores);
         let close = genes.pop().unwrap_or_default();
         let total: f64 = genes.iter().sum();
-        let without = |range: std::ops::Range<usize>| {
+        let without = |range: Range<usize>| {
             let text = [&prompt.text[..range.start], &prompt.text[range.end..]].concat();
             let tokens = self.tokens(&text, &answer);
             let pieces = tokens.by_piece(&read.score(&tokens.ids, tokens.scored));
@@ -124,16 +111,37 @@ impl CellScorer {
         let blocks = blocks(&prompt);
         let all = blocks.first().map_or(0, |first| first.start)..blocks.last().map_or(0, |last| last.end);
         let without_neighbors = if all.is_empty() { total } else { without(all) };
-        let influence = blocks.into_iter().map(|block| total - without(block)).collect();
-        Ok(CellLikelihood { genes, close, without_neighbors, influence })
+        let asked_for = if self.has_influences { blocks } else { Vec::new() };
+        let influences = asked_for.into_iter().map(|block| total - without(block)).collect();
+        Ok(CellLikelihood {
+            neighbors: names(&prompt),
+            genes: observed.into_ranking(),
+            gene_log_probabilities: genes,
+            close,
+            without_neighbors,
+            influences,
+            neighbors_left_out,
+        })
     }
 
-    fn check_length(&self, task: &TaskRecord, whole: &Tokens) -> Result<(), LikelihoodError> {
-        let (tokens, context) = (whole.ids.len(), self.model.config().max_position_embeddings);
-        match tokens <= context {
-            true => Ok(()),
-            false => Err(LikelihoodError::TooLong { cell_name: task.cell_name.clone(), tokens, context }),
+    /// Returns the prompt of a task with as many neighbors as fit before the observed cell, and how many are left out.
+    fn prompt(&self, task: &TaskRecord, observed: &CellSentence) -> Result<(ModelPrompt, u32), LikelihoodError> {
+        let context = self.model.config().max_position_embeddings;
+        let build = |nearest| self.prompts.clone().with_nearest(nearest).build(task).map_err(|source| unusable(task, source));
+        let count = |prompt: &ModelPrompt| self.tokens(&prompt.text, &Answer::of(prompt, observed)).ids.len();
+        let whole = self.prompts.build(task).map_err(|source| unusable(task, source))?;
+        if count(&whole) <= context {
+            return Ok((whole, 0));
         }
+        let tokens = count(&build(0)?);
+        if tokens > context {
+            return Err(LikelihoodError::TooLong { cell_name: task.cell_name.clone(), tokens, context });
+        }
+        let shown = whole.neighbors.len();
+        let fitting = neighbors_that_fit(shown, |nearest| build(nearest).map(|prompt| count(&prompt) <= context))?;
+        let left_out = shown - fitting;
+        tracing::debug!(cell = task.cell_name, shown, left_out, "the prompt is too long; the farthest neighbors are left out");
+        Ok((build(fitting)?, u32::try_from(left_out).unwrap_or(u32::MAX)))
     }
 
     fn tokens(&self, prompt: &str, answer: &Answer) -> Tokens {
@@ -145,6 +153,33 @@ impl CellScorer {
         let pieces = encoding.offsets[scored..].iter().map(|range| piece(range.start)).collect();
         Tokens { ids: encoding.ids, scored, pieces, count: answer.starts.len() }
     }
+}
+
+/// Returns the observed cell of a task, which has genes.
+fn observed(task: &TaskRecord) -> Result<CellSentence, LikelihoodError> {
+    let nothing = || LikelihoodError::NothingObserved { cell_name: task.cell_name.clone() };
+    if task.answer.trim().is_empty() {
+        return Err(nothing());
+    }
+    let observed = CellSentence::parse(&task.answer).map_err(|source| unusable(task, source.into()))?;
+    if observed.ranking().is_empty() { Err(nothing()) } else { Ok(observed) }
+}
+
+fn unusable(task: &TaskRecord, source: PromptError) -> LikelihoodError {
+    LikelihoodError::Prompt { cell_name: task.cell_name.clone(), source }
+}
+
+/// Returns the name of each neighbor: that of the task, or class and position.
+fn names(prompt: &ModelPrompt) -> Vec<String> {
+    if prompt.neighbor_names.len() == prompt.neighbors.len() {
+        return prompt.neighbor_names.clone();
+    }
+    let described = |cell: &CellSentence| {
+        let position = cell.header().position_text(CoordinateFormat::Integer);
+        let place = position.trim_start_matches("<pos> ");
+        cell.class().map_or_else(|| place.to_owned(), |class| format!("{class} at {place}"))
+    };
+    prompt.neighbors.iter().map(described).collect()
 }
 
 /// What follows the prompt, and where its genes and its closing tag start, with the blanks before them.
@@ -190,7 +225,7 @@ impl Tokens {
 }
 
 /// Returns the bytes of each neighbor in the prompt, with the blank behind it.
-fn blocks(prompt: &ModelPrompt) -> Vec<std::ops::Range<usize>> {
+fn blocks(prompt: &ModelPrompt) -> Vec<Range<usize>> {
     let lengths = prompt.neighbors.iter().map(|cell| cell.display(CoordinateFormat::Integer).to_string().len() + 1);
     let lengths: Vec<usize> = lengths.collect();
     let mut end = prompt.text.len() - prompt.header_text.len() - lengths.iter().sum::<usize>();

@@ -1,12 +1,16 @@
 //! The likelihood of observed cells, and the influence of their neighbors: against whole prompts read one by one, and on planted truth.
 
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use burn::tensor::Device;
 use tn_model::kernels::packed_linear::WeightFormat;
 use tn_model::likelihood::{CellScorer, LikelihoodError};
 use tn_model::qwen3::PackedQwen3;
 use tn_model::training::{Trainer, TrainingConfig};
 use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions};
-use tn_sentence::{Conditioning, PromptBuilder, PromptOrder, TaskRecord, Vocabulary};
+use tn_sentence::{CellLikelihood, Conditioning, PromptBuilder, PromptOrder, TaskRecord, Vocabulary};
 
 const BOSSES: [&str; 2] = ["A", "B"];
 const GENES: [&str; 2] = ["GFAP AQP4", "GAD1 SST"];
@@ -54,14 +58,14 @@ fn what_is_shared_changes_nothing() {
     for conditioning in [Conditioning::Conditioned, Conditioning::Unconditioned, Conditioning::PositionOnly] {
         let scorer = scorer(untrained(), conditioning);
         let whole = scorer.score(&task(0, 0, 1)).unwrap();
-        assert_eq!((whole.genes.len(), whole.influence.len()), (2, 3));
+        assert_eq!((whole.genes.len(), whole.influences.len()), (2, 3));
         let total = |kept: Vec<String>| scorer.score(&TaskRecord { prompt: kept.join(" "), ..task(0, 0, 1) }).unwrap().total();
         let check = |fast: f64, slow: f64| assert!((fast - slow).abs() < 1e-4, "{conditioning:?}: {fast} and {slow}");
         check(whole.without_neighbors, total(Vec::new()));
         for left_out in 0..3 {
             let mut kept = neighbors(0, 1);
             kept.remove(left_out);
-            check(whole.influence[left_out], whole.total() - total(kept));
+            check(whole.influences[left_out], whole.total() - total(kept));
         }
     }
 }
@@ -82,7 +86,7 @@ fn genes_of_several_tokens_are_scored_whole() {
     let scored = scorer(untrained(), Conditioning::Conditioned).score(&observed).unwrap();
     // Each token of an untrained model has a probability of about one in the size of the vocabulary.
     let token = (tokenizer().vocab_size() as f64).ln();
-    for (gene, tokens) in scored.genes.iter().zip([known, unknown]) {
+    for (gene, tokens) in scored.gene_log_probabilities.iter().zip([known, unknown]) {
         assert!((gene / tokens as f64 + token).abs() < 0.5, "{scored:?} at {token} a token");
     }
 }
@@ -115,19 +119,87 @@ fn the_neighbor_that_decides_has_the_influence() {
         let as_expected = scorer.score(&task(boss, boss, 1)).unwrap();
         let contrary = scorer.score(&task(boss, 1 - boss, 1)).unwrap();
         assert!(contrary.surprise() > as_expected.surprise() + 0.5, "{contrary:?} and {as_expected:?}");
-        let size = |neighbor: usize| contrary.influence[neighbor].abs();
+        let size = |neighbor: usize| contrary.influences[neighbor].abs();
         assert!(size(1) > 3.0 * size(0).max(size(2)), "{contrary:?}");
     }
 }
 
+/// The scorer of an untrained model that reads so many tokens at most.
+fn narrow_scorer(context: usize) -> CellScorer {
+    let config = Qwen3Config { max_position_embeddings: context, num_hidden_layers: 2, ..Qwen3Config::tiny(tokenizer().vocab_size()) };
+    scorer(Qwen3::initialize(&config, 5, &Device::flex()), Conditioning::Conditioned)
+}
+
+fn token_count(prompt: &[String], answer: &str) -> usize {
+    tokenizer().encode_ids(&[prompt, &[answer.to_owned()]].concat().join(" ")).len()
+}
+
 #[test]
-fn what_does_not_fit_or_cannot_be_read_is_an_error() {
-    let narrow = Qwen3Config { max_position_embeddings: 20, ..Qwen3Config::tiny(tokenizer().vocab_size()) };
-    let scored = scorer(Qwen3::initialize(&narrow, 5, &Device::flex()), Conditioning::Conditioned).score(&task(0, 0, 1));
-    assert!(matches!(scored, Err(LikelihoodError::TooLong { context: 20, tokens: 21.., .. })), "{scored:?}");
+fn the_farthest_neighbors_are_left_out_where_the_context_is_short() {
+    let (task, cells) = (task(0, 0, 2), neighbors(0, 2));
+    // By rising distance; of the two at the same place, the first one stays longer.
+    for left_out in 0..=4 {
+        let kept = &cells[..4 - left_out];
+        for spare in [0, 1] {
+            let scored = narrow_scorer(token_count(kept, &task.answer) + spare).score(&task).unwrap();
+            assert_eq!((scored.neighbors_left_out as usize, scored.influences.len()), (left_out, 4 - left_out));
+            let alone = TaskRecord { prompt: kept.join(" "), ..task.clone() };
+            let expected = narrow_scorer(1_000).score(&alone).unwrap();
+            assert_eq!((scored.total(), &scored.neighbors), (expected.total(), &expected.neighbors));
+        }
+    }
+    let context = token_count(&[], &task.answer) - 1;
+    let scored = narrow_scorer(context).score(&task);
+    assert!(matches!(scored, Err(LikelihoodError::TooLong { tokens, .. }) if tokens == context + 1), "{scored:?}");
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_is_an_error() {
     let unreadable = TaskRecord { answer: "GFAP".into(), ..task(0, 0, 0) };
     let scored = scorer(untrained(), Conditioning::Conditioned).score(&unreadable);
     assert!(matches!(scored, Err(LikelihoodError::Prompt { .. })), "{scored:?}");
+}
+
+#[test]
+fn influences_that_are_not_asked_for_change_nothing_else() {
+    let whole = scorer(untrained(), Conditioning::Conditioned).score(&task(0, 0, 1)).unwrap();
+    let without = scorer(untrained(), Conditioning::Conditioned).without_influences().score(&task(0, 0, 1)).unwrap();
+    assert!(whole.influences.len() == 3 && without == CellLikelihood { influences: Vec::new(), ..whole });
+}
+
+#[test]
+fn neighbors_have_the_names_of_the_task_or_class_and_position() {
+    let names = |conditioning, names: &[&str]| {
+        let task = TaskRecord { neighbor_cell_names: names.iter().map(|&name| name.into()).collect(), ..task(0, 0, 0) };
+        scorer(untrained(), conditioning).score(&task).unwrap().neighbors
+    };
+    assert_eq!(names(Conditioning::Conditioned, &["a", "b"]), ["a", "b"]);
+    assert_eq!(names(Conditioning::Conditioned, &["a"]), ["A at X: 0, Y: 1", "C at X: 1, Y: 1"]);
+    assert_eq!(names(Conditioning::PositionOnly, &[]), ["X: 0, Y: 1", "X: 1, Y: 1"]);
+}
+
+#[test]
+fn tasks_are_scored_side_by_side_until_asked_to_stop() {
+    let scorer = scorer(untrained(), Conditioning::Conditioned);
+    let tasks: Vec<TaskRecord> =
+        (0..6).map(|n| if n == 2 { TaskRecord { answer: String::new(), ..task(0, 0, n) } } else { task(n % 2, 0, n) }).collect();
+    let found = Mutex::new(vec![None; tasks.len()]);
+    scorer.score_each(&tasks, |index, likelihood| {
+        found.lock().unwrap()[index] = Some(likelihood.ok());
+        ControlFlow::Continue(())
+    });
+    let expected: Vec<_> = tasks.iter().map(|task| Some(scorer.score(task).ok())).collect();
+    assert!(expected[2] == Some(None) && *found.lock().unwrap() == expected);
+
+    let begun = AtomicUsize::new(0);
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    one.install(|| {
+        scorer.score_each(&tasks, |_, _| {
+            begun.fetch_add(1, Ordering::Relaxed);
+            ControlFlow::Break(())
+        });
+    });
+    assert_eq!(begun.into_inner(), 1);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use super::expected_ranking::ExpectedRanking;
 use super::generator::{Continuation, Generator, Request};
 use super::local::LocalGenerator;
 use super::sampling::Sampling;
+use crate::shortening::neighbors_that_fit;
 
 /// What is done with a task.
 #[derive(Clone, Debug)]
@@ -189,15 +190,8 @@ impl<G: Generator> CellWriter<G> {
             // The engine says what is wrong with it.
             return Ok(alone);
         }
-        // Fewer neighbors are fewer tokens: `fitting` fit, `too_many` do not.
-        let (mut fitting, mut too_many) = (0, shown);
-        while fitting + 1 < too_many {
-            let middle = fitting.midpoint(too_many);
-            match self.generator.excess_tokens(&self.request_with(task, middle)?.0) {
-                0 => fitting = middle,
-                _ => too_many = middle,
-            }
-        }
+        let fits = |nearest| self.request_with(task, nearest).map(|(request, _)| self.generator.excess_tokens(&request) == 0);
+        let fitting = neighbors_that_fit(shown, fits)?;
         self.shortened_prompts.fetch_add(1, Ordering::Relaxed);
         self.neighbors_left_out.fetch_add(shown - fitting, Ordering::Relaxed);
         tracing::debug!(
