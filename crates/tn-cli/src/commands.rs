@@ -5,10 +5,12 @@ mod encode;
 mod generate;
 mod inspect;
 mod merge;
+mod model_options;
 mod patch;
 mod prompts;
 mod score;
 mod simulate;
+mod surprise;
 mod train;
 
 use clap::{Subcommand, ValueEnum};
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     Baseline(baseline::Baseline),
     /// Score generated cells against the observed ones
     Score(score::Score),
+    /// Ask a model how probable observed cells are, and what each neighbor tells about them
+    Surprise(surprise::Surprise),
 }
 
 impl Command {
@@ -58,6 +62,7 @@ impl Command {
             Self::Generate(command) => command.run(global.seed, console),
             Self::Baseline(command) => command.run(global.seed),
             Self::Score(command) => command.run(),
+            Self::Surprise(command) => command.run(global.seed, console),
         }
     }
 }

@@ -11,6 +11,7 @@ use tissuenarrator::eval::ScoreError;
 use tissuenarrator::eval::baseline::BaselineError;
 use tissuenarrator::io::{EncodeSectionError, InspectError, ReadError, TableError};
 use tissuenarrator::model::generation::{GenerateError, RemoteError};
+use tissuenarrator::model::likelihood::LikelihoodError;
 use tissuenarrator::model::training::TrainError;
 use tissuenarrator::model::{CheckpointError, ChunkError, TokenizerError};
 use tissuenarrator::sentence::VocabularyError;
@@ -67,6 +68,8 @@ pub(crate) enum CliError {
     Train(#[from] TrainError),
     #[error(transparent)]
     Generate(#[from] GenerateError),
+    #[error(transparent)]
+    Likelihood(#[from] LikelihoodError),
     #[error(transparent)]
     Servers(#[from] RemoteError),
     #[error("the servers failed after {done} of {total} tasks; what is done is saved")]
@@ -139,6 +142,7 @@ pub(crate) enum TableKind {
     Sentences,
     Tasks,
     Generated,
+    Surprise,
     Truth,
 }
 
@@ -149,6 +153,7 @@ impl fmt::Display for TableKind {
             Self::Sentences => "a table of sentences, as `tn patch` writes it",
             Self::Tasks => "a table of tasks, as `tn prompts` writes it",
             Self::Generated => "a table of generated cells, as `tn generate` or `tn baseline` writes it",
+            Self::Surprise => "a table of surprises, as `tn surprise` writes it",
             Self::Truth => "a table of the truth, as `tn simulate --truth` writes it",
         })
     }
@@ -199,6 +204,7 @@ impl CliError {
             | Self::Chunks(_)
             | Self::Train(_)
             | Self::Generate(_)
+            | Self::Likelihood(_)
             | Self::Baseline(_)
             | Self::Score { .. }
             | Self::Panel { .. }
@@ -252,6 +258,8 @@ impl CliError {
             Self::Checkpoint(CheckpointError::Overflow { .. }) => "give --dtype bf16 or f32".to_owned(),
             Self::Generate(GenerateError::Grammar(_)) => "train the model with this panel, or leave out --consensus".to_owned(),
             Self::Generate(GenerateError::PromptTooLong { .. }) => "give fewer with --max-new-tokens".to_owned(),
+            Self::Likelihood(LikelihoodError::NothingObserved { .. }) => "give tasks with answers, as `tn prompts` writes them".to_owned(),
+            Self::Likelihood(LikelihoodError::TooLong { .. }) => "observe fewer genes, with `tn prompts --answer-genes`".to_owned(),
             Self::EveryTaskFailed { source, .. } => return source.hint(),
             Self::Encode(EncodeSectionError::Expression { .. }) => "take another matrix than X with --layer".to_owned(),
             Self::Chunks(_) => "allow longer sequences with --max-tokens".to_owned(),

@@ -115,6 +115,7 @@ fn likelihood() -> CellLikelihood {
     CellLikelihood {
         genes: GeneRanking::parse("GFAP AQP4").unwrap(),
         gene_log_probabilities: vec![-0.1 - 0.2, -1.0 / 3.0],
+        header: -0.5,
         close: -1e-7,
         without_neighbors: -2.0,
         neighbors: vec!["a, \"b\"".to_owned(), "Astro at 4, 5".to_owned()],

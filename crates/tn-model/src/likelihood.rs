@@ -99,13 +99,13 @@ impl CellScorer {
         let answer = Answer::of(&prompt, &observed);
         let whole = self.tokens(&prompt.text, &answer);
         let (read, scores) = ReadSequence::read(&self.model, &whole.ids, whole.scored);
-        let mut genes = whole.by_piece(&scores);
+        let (header, mut genes) = whole.by_piece(&scores);
         let close = genes.pop().unwrap_or_default();
         let total: f64 = genes.iter().sum();
         let without = |range: Range<usize>| {
             let text = [&prompt.text[..range.start], &prompt.text[range.end..]].concat();
             let tokens = self.tokens(&text, &answer);
-            let pieces = tokens.by_piece(&read.score(&tokens.ids, tokens.scored));
+            let (_, pieces) = tokens.by_piece(&read.score(&tokens.ids, tokens.scored));
             pieces[..genes.len()].iter().sum::<f64>()
         };
         let blocks = blocks(&prompt);
@@ -117,6 +117,7 @@ impl CellScorer {
             neighbors: names(&prompt),
             genes: observed.into_ranking(),
             gene_log_probabilities: genes,
+            header,
             close,
             without_neighbors,
             influences,
@@ -216,11 +217,12 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// Adds up the scores of the tokens of each gene and of the closing tag.
-    fn by_piece(&self, scores: &[f64]) -> Vec<f64> {
+    /// Adds up the scores of the tokens before the genes, and those of each gene and of the closing tag.
+    fn by_piece(&self, scores: &[f64]) -> (f64, Vec<f64>) {
         let mut sums = vec![0.0; self.count + 1];
         self.pieces.iter().zip(scores).for_each(|(&piece, score)| sums[piece] += score);
-        sums.split_off(1)
+        let pieces = sums.split_off(1);
+        (sums[0], pieces)
     }
 }
 

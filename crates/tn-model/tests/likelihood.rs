@@ -102,6 +102,17 @@ fn the_likelihood_is_the_loss_of_the_model() {
     let targets: Vec<Option<u32>> = (0..ids.len()).map(target).collect();
     let loss = untrained().loss(&ids, &targets);
     assert!((whole.total() + whole.close + loss).abs() < 1e-3, "{} and {loss}", whole.total() + whole.close);
+    assert_eq!(whole.header, 0.0);
+
+    // Unconditioned, the model writes the class, too; the genes follow it as before.
+    let unconditioned = scorer(untrained(), Conditioning::Unconditioned).score(&task).unwrap();
+    let position = format!("{} <pos> X: 0, Y: 0", task.prompt);
+    let begin = tokenizer().encode_ids(&position).len();
+    let target = |i: usize| (i + 1 >= begin).then(|| ids.get(i + 1).copied()).flatten();
+    let loss = untrained().loss(&ids, &(0..ids.len()).map(target).collect::<Vec<_>>());
+    let sum = unconditioned.header + unconditioned.total() + unconditioned.close;
+    assert!((sum + loss).abs() < 1e-3 && unconditioned.header < -1.0, "{sum} and {loss}");
+    assert!((unconditioned.total() - whole.total()).abs() < 1e-4);
 }
 
 #[test]

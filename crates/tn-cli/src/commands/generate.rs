@@ -1,13 +1,11 @@
 //! `tn generate`.
 
-mod chunk;
 mod engine;
-mod shards;
 
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use clap::builder::RangedU64ValueParser;
-use clap::{Args, ValueEnum};
 use serde_json::json;
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::SentenceTokenizer;
@@ -15,22 +13,20 @@ use tissuenarrator::model::generation::{
     Batching, CellWriter, EarlyStop, ExpectationOptions, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError,
     RemoteGenerator, Sampling, Shortened,
 };
-use tissuenarrator::model::kernels::packed_linear::WeightFormat;
-use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, PromptOrder, TaskRecord};
+use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, TaskRecord};
 
-use self::chunk::{Chunk, Unfinished};
 use self::engine::{BackendOptions, Engine};
-use self::shards::Shards;
-use super::Mode;
+use super::model_options::{PromptOptions, Weights};
 use crate::cell_tables;
 use crate::error::{CliError, TableKind};
 use crate::gene_panel;
 use crate::header_fields;
 use crate::interrupt::Interrupt;
 use crate::model_folder;
-use crate::progress::{Console, chain};
+use crate::progress::Console;
 use crate::ranges;
 use crate::report::Report;
+use crate::task_run::{Shards, TaskFailure, TaskRow, TaskRun};
 
 /// Trajectories of the expected ranking, unless said otherwise.
 const TRAJECTORIES: u32 = 16;
@@ -60,18 +56,8 @@ pub(crate) struct Generate {
     /// LoRA adapter of the model
     #[arg(long, value_name = "DIR")]
     adapter: Option<PathBuf>,
-    /// What the model is told about the target
-    #[arg(long, value_enum, default_value_t = Mode::Conditioned)]
-    mode: Mode,
-    /// Order of the neighbors in the prompt
-    #[arg(long, value_enum, default_value_t = Order::FarToNearWeighted)]
-    order: Order,
-    /// How strongly distance counts in the order far-to-near-weighted; 0 is a random order
-    #[arg(long, value_name = "TAU", default_value_t = 1.0, value_parser = ranges::not_negative, allow_negative_numbers = true)]
-    tau: f64,
-    /// Neighbors in the prompt, the last ones of the order
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = ranges::count())]
-    max_cells: usize,
+    #[command(flatten)]
+    prompts: PromptOptions,
     /// Samples of each cell, or trajectories with --consensus [default: 1; 16 with --consensus]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4_096))]
     samples: Option<u32>,
@@ -121,40 +107,6 @@ pub(crate) struct Generate {
     backend: BackendOptions,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Weights {
-    /// 32 bits: what the model was trained with
-    F32,
-    /// 16 bits; exact for a checkpoint in bf16, but for the activations
-    Bf16,
-    /// 8 bits, with a scale for every 32 weights
-    Int8,
-}
-
-impl Weights {
-    fn format(self) -> WeightFormat {
-        match self {
-            Self::F32 => WeightFormat::F32,
-            Self::Bf16 => WeightFormat::Bf16,
-            Self::Int8 => WeightFormat::Int8,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Order {
-    /// At random, the nearest tend to come last
-    FarToNearWeighted,
-    /// By falling distance
-    FarToNear,
-    /// By rising distance
-    NearToFar,
-    /// At random
-    Random,
-    /// As in the task
-    AsGiven,
-}
-
 impl Generate {
     pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
         cell_tables::check_output(&self.output)?;
@@ -183,26 +135,10 @@ impl Generate {
         };
         shards.start()?;
 
-        let progress = console.task("generate", "tasks", tasks.rows.len() as u64);
         let mut summary = Summary::default();
-        for (number, tasks_of_chunk) in tasks.rows.chunks(self.save_every()).enumerate() {
-            let records = match shards.read(number)? {
-                Some(records) => {
-                    progress.skip(tasks_of_chunk.len() as u64);
-                    records
-                }
-                None => {
-                    let mut chunk = Chunk::new(tasks_of_chunk, shards.read_part(number)?);
-                    progress.skip(chunk.done() as u64);
-                    chunk.write(&engine, &progress, &interrupt);
-                    let cells = chunk.finish().map_err(|unfinished| self.stop(unfinished, number, tasks.rows.len(), &shards))?;
-                    let records = self.check_failures(cells, tasks_of_chunk, number > 0).inspect_err(|_| shards.abandon())?;
-                    shards.write(number, &records)?;
-                    records
-                }
-            };
-            summary.add(&records);
-        }
+        let failed = "could not be run and will score 0";
+        let run = TaskRun { name: "generate", failed, tasks: &tasks.rows, shards: &shards, interrupt: &interrupt };
+        run.go(console, |tasks, _, deliver| engine.write(tasks, deliver), |records| summary.add(records))?;
         shards.finish(tasks.rows.len(), &tasks.metadata)?;
         summary.shortened = engine.shortened();
         if summary.shortened.prompts > 0 {
@@ -210,58 +146,6 @@ impl Generate {
             tracing::warn!("{prompts} prompts were too long for the model: {neighbors} of the farthest neighbors are left out");
         }
         Ok(summary.report(tasks.rows.len()))
-    }
-
-    /// Saves what there is, and returns why the run does not go on.
-    fn stop(&self, unfinished: Unfinished, shard: usize, total: usize, shards: &Shards) -> CliError {
-        let Unfinished { done, rows, failure } = unfinished;
-        if let Err(error) = shards.write_part(shard, &rows) {
-            return error;
-        }
-        let done_before = shard * self.save_every();
-        let (done, total) = ((done_before + done) as u64, total as u64);
-        match failure {
-            None => CliError::Interrupted { done, total, unit: "tasks" },
-            Some(source) if done == 0 => {
-                shards.abandon();
-                CliError::Servers(source)
-            }
-            // Going on would not help: the options of this run are not for this server.
-            Some(source @ RemoteError::Unsupported { .. }) => CliError::Servers(source),
-            Some(source) => CliError::ServersFailed { done, total, source },
-        }
-    }
-
-    /// Turns failed tasks into rows without a cell. If all of the first tasks fail, so will the others.
-    fn check_failures(
-        &self,
-        results: Vec<Result<Vec<GeneratedRecord>, GenerateError>>,
-        tasks: &[TaskRecord],
-        all_may_fail: bool,
-    ) -> Result<Vec<GeneratedRecord>, CliError> {
-        let failures = results.iter().filter(|result| result.is_err()).count();
-        let mut first_failure = None;
-        let mut records = Vec::new();
-        for (result, task) in results.into_iter().zip(tasks) {
-            match result {
-                Ok(samples) => records.extend(samples),
-                Err(error) => {
-                    records.push(failed(task));
-                    first_failure.get_or_insert(error);
-                }
-            }
-        }
-        match first_failure {
-            Some(error) if failures == tasks.len() && !all_may_fail => {
-                Err(CliError::EveryTaskFailed { tasks: failures, source: Box::new(error.into()) })
-            }
-            Some(error) => {
-                let error = chain(&error);
-                tracing::warn!("{failures} of {} tasks could not be run and will score 0; the first one: {error}", tasks.len());
-                Ok(records)
-            }
-            None => Ok(records),
-        }
     }
 
     /// Refuses what servers cannot do.
@@ -342,7 +226,7 @@ impl Generate {
 
     /// Adds the header, where it is to be written and the training cells had one form: the fields and values that the model has seen.
     fn with_header(&self, grammar: Grammar, tokenizer: &SentenceTokenizer) -> Result<Grammar, CliError> {
-        if self.mode.conditioning() != Conditioning::Unconditioned {
+        if self.prompts.conditioning() != Conditioning::Unconditioned {
             return Ok(grammar);
         }
         for folder in self.adapter.iter().chain(&self.model) {
@@ -374,9 +258,9 @@ impl Generate {
 
     fn options(&self, seed: u64) -> GenerationOptions {
         GenerationOptions {
-            conditioning: self.mode.conditioning(),
-            order: self.prompt_order(),
-            max_cells: self.max_cells,
+            conditioning: self.prompts.conditioning(),
+            order: self.prompts.order(),
+            max_cells: self.prompts.max_cells,
             samples: self.samples(),
             sampling: self.sampling(),
             max_new_tokens: self.max_new_tokens,
@@ -386,16 +270,6 @@ impl Generate {
 
     fn samples(&self) -> u32 {
         self.samples.unwrap_or(if self.consensus { TRAJECTORIES } else { 1 })
-    }
-
-    fn prompt_order(&self) -> PromptOrder {
-        match self.order {
-            Order::FarToNearWeighted => PromptOrder::FarToNearWeighted { tau: self.tau },
-            Order::FarToNear => PromptOrder::FarToNear,
-            Order::NearToFar => PromptOrder::NearToFar,
-            Order::Random => PromptOrder::Random,
-            Order::AsGiven => PromptOrder::AsGiven,
-        }
     }
 
     fn sampling(&self) -> Sampling {
@@ -416,10 +290,9 @@ impl Generate {
         files.extend(panel_file.map(Path::to_owned));
         let inputs: Vec<&Path> = std::iter::once(&self.tasks).chain(&files).map(PathBuf::as_path).collect();
         let sampling = self.sampling();
-        let provenance = cell_tables::provenance("generate", seed, &inputs)?
-            .with_option("mode", format!("{:?}", self.mode.conditioning()))
-            .with_option("order", self.prompt_order())
-            .with_option("max_cells", self.max_cells)
+        let provenance = self
+            .prompts
+            .record(cell_tables::provenance("generate", seed, &inputs)?)
             .with_option("samples", self.samples())
             .with_option("consensus", self.consensus)
             .with_option("early_stop", self.early_stop)
@@ -437,17 +310,31 @@ impl Generate {
     }
 }
 
-/// The row of a task that could not be run.
-fn failed(task: &TaskRecord) -> GeneratedRecord {
-    GeneratedRecord {
-        task: task.clone(),
-        sample: 0,
-        model_prompt: String::new(),
-        generated_text: String::new(),
-        generated_block: String::new(),
-        finish_reason: FinishReason::Error,
-        n_tokens: 0,
-        repairs: 0,
+impl TaskRow for GeneratedRecord {
+    fn is_of(&self, task: &TaskRecord, _row: usize, nth: usize) -> bool {
+        self.task == *task && self.sample as usize == nth
+    }
+
+    fn failed(task: &TaskRecord, _row: usize, _error: &str) -> Self {
+        Self {
+            task: task.clone(),
+            sample: 0,
+            model_prompt: String::new(),
+            generated_text: String::new(),
+            generated_block: String::new(),
+            finish_reason: FinishReason::Error,
+            n_tokens: 0,
+            repairs: 0,
+        }
+    }
+}
+
+impl TaskFailure for GenerateError {
+    fn of_all_tasks(self) -> Result<RemoteError, Self> {
+        match self {
+            Self::Remote { source, .. } if !source.is_about_prompt() => Ok(source),
+            error => Err(error),
+        }
     }
 }
 

@@ -78,6 +78,7 @@ fn a_table_of_another_kind_is_refused_with_the_command_that_makes_the_right_one(
     wrong("prompts truth.parquet -o out.parquet", "sentence", "`tn encode`");
     wrong("train tasks.parquet -o other", "sentence", "`tn patch`");
     wrong("generate cells.parquet -o out.parquet --model run", "prompt", "`tn prompts`");
+    wrong("surprise cells.parquet -o out.parquet --model run", "prompt", "`tn prompts`");
     wrong("baseline cells.parquet -o out.parquet --method random", "prompt", "`tn prompts`");
     wrong("score tasks.parquet", "generated_block", "`tn generate`");
     wrong("baseline tasks.parquet -o out.parquet --method oracle --truth tasks.parquet", "oracle", "`tn simulate --truth`");
@@ -115,6 +116,7 @@ fn a_tokenizer_that_does_not_match_the_model_is_refused() {
     std::fs::copy(folder.path("wide/tokenizer.json"), folder.path("run/tokenizer.json")).expect("a copy");
     let parts = ["the tokenizer in run does not match the model", "tokens, the model only"];
     folder.fail("generate tasks.parquet -o out.parquet --model run", 3, &parts);
+    folder.fail("surprise tasks.parquet -o out.parquet --model run", 3, &parts);
     folder.fail("train sentences.parquet -o other --base run", 3, &parts);
 }
 
@@ -138,6 +140,7 @@ fn a_model_folder_that_is_not_whole_is_refused() {
     let folder = Folder::with_model();
     let message = folder.fail("generate tasks.parquet -o out.parquet --model nowhere", 3, &["nowhere"]);
     assert!(!message.contains("freely"), "{message}");
+    folder.fail("surprise tasks.parquet -o out.parquet --model nowhere", 3, &["nowhere"]);
     let whole = folder.bytes("run/model.safetensors");
     std::fs::write(folder.path("run/model.safetensors"), &whole[..whole.len() / 2]).expect("a file");
     folder.fail("generate tasks.parquet -o out.parquet --model run", 3, &["model.safetensors"]);

@@ -8,4 +8,5 @@ mod resume;
 #[path = "../../../tn-model/tests/remote/server.rs"]
 mod server;
 mod servers;
+mod surprise;
 mod usage;

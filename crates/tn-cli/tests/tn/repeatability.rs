@@ -2,7 +2,7 @@
 
 use crate::folder::Folder;
 
-const STEPS: [&str; 9] = [
+const STEPS: [&str; 10] = [
     "simulate -o sections.h5ad --cells 360 --genes 60 --sections 3 --classes 8 --truth truth.parquet",
     "encode sections.h5ad -o cells.parquet",
     "patch cells.parquet -o sentences.parquet --neighbors 4 --truncate 12",
@@ -10,11 +10,12 @@ const STEPS: [&str; 9] = [
     "train sentences.parquet -o run --steps 3 --batch 2",
     "generate tasks.parquet -o generated.parquet --model run --samples 2 --temperature 1 --max-new-tokens 8",
     "generate tasks.parquet -o consensus.parquet --model run --consensus --samples 2 --max-new-tokens 8 --mode unconditioned",
+    "surprise tasks.parquet -o surprise.parquet --model run",
     "baseline tasks.parquet -o random.parquet --method random",
     "score generated.parquet random.parquet --by-class",
 ];
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     "sections.h5ad",
     "truth.parquet",
     "cells.parquet",
@@ -26,6 +27,7 @@ const FILES: [&str; 12] = [
     "run/panel.txt",
     "generated.parquet",
     "consensus.parquet",
+    "surprise.parquet",
     "random.parquet",
 ];
 

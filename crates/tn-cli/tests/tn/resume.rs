@@ -134,6 +134,13 @@ fn resuming_what_is_finished_or_not_begun_is_no_error() {
     assert_eq!(modified(), before);
     folder.run(&format!("{generate} --seed 1"));
     assert_ne!(modified(), before);
+
+    let surprise = "surprise tasks.parquet -o surprise.parquet --model run --resume";
+    let first = folder.run(surprise);
+    let written = std::fs::metadata(folder.path("surprise.parquet")).and_then(|metadata| metadata.modified()).expect("a time");
+    assert_eq!(folder.run(surprise), first);
+    let found = std::fs::metadata(folder.path("surprise.parquet")).and_then(|metadata| metadata.modified()).expect("a time");
+    assert_eq!(found, written);
 }
 
 #[test]
@@ -178,4 +185,58 @@ fn generation_that_is_asked_to_stop_says_how_to_go_on() {
     assert!(message.contains("tasks; what is done is saved") && message.contains("--resume"), "{message}");
     assert!(!folder.has("out.parquet"));
     folder.run(&format!("{generate} --resume"));
+}
+
+/// Tasks for all cells of the test split: enough to be interrupted in.
+#[cfg(unix)]
+fn folder_with_many_tasks() -> Folder {
+    let folder = Folder::with_model();
+    folder.run("prompts cells.parquet -o many.parquet --neighbors 12 --targets-per-class 0 --truncate 12");
+    folder
+}
+
+#[test]
+#[cfg(unix)]
+fn scoring_that_is_killed_keeps_what_is_saved() {
+    let folder = folder_with_many_tasks();
+    let surprise = "surprise many.parquet --model run --save-every 4";
+    folder.run(&format!("{surprise} -o whole.parquet"));
+
+    let mut child = folder.start(&format!("{surprise} -o part.parquet --threads 1"));
+    wait_until(&mut child, || folder.has("part.parquet.partial/shard-00001.parquet"));
+    child.kill().expect("the program can be killed");
+    child.wait().expect("the program ends");
+    assert!(!folder.has("part.parquet"));
+
+    folder.fail(&format!("{surprise} -o part.parquet"), 2, &["part.parquet.partial holds an unfinished run", "--resume"]);
+    folder.fail(&format!("{surprise} -o part.parquet --resume --seed 1"), 3, &["other inputs or options", "--seed"]);
+    folder.fail(&format!("{surprise} -o part.parquet --resume --no-influence"), 3, &["influence was true, is false"]);
+    let shard = folder.path("part.parquet.partial/shard-00000.parquet");
+    let modified = || std::fs::metadata(&shard).and_then(|metadata| metadata.modified()).expect("a time");
+    let before = modified();
+    let mut child = folder.start(&format!("{surprise} -o part.parquet --resume --threads 1"));
+    wait_until(&mut child, || folder.has("part.parquet.partial/shard-00006.parquet"));
+    assert_eq!(modified(), before, "the first shard was not repeated");
+    assert!(child.wait().expect("the program ends").success());
+    assert!(folder.bytes("whole.parquet") == folder.bytes("part.parquet"));
+    assert!(!folder.has("part.parquet.partial"));
+}
+
+#[test]
+#[cfg(unix)]
+fn scoring_that_is_asked_to_stop_saves_what_it_has_and_goes_on() {
+    let folder = folder_with_many_tasks();
+    let surprise = "surprise many.parquet --model run --save-every 30";
+    let whole = folder.run(&format!("{surprise} -o whole.csv"));
+
+    let mut child = folder.start(&format!("{surprise} -o part.csv --threads 1"));
+    wait_until(&mut child, || folder.has("part.csv.partial/shard-00000.parquet"));
+    send(&child, "-INT");
+    let output = child.wait_with_output().expect("the program ends");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains("tasks; what is done is saved") && message.contains("--resume"), "{message}");
+    assert!(!folder.has("part.csv"));
+    assert_eq!(folder.run(&format!("{surprise} -o part.csv --resume")), whole);
+    assert!(folder.bytes("whole.csv") == folder.bytes("part.csv"));
 }

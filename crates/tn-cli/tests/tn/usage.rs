@@ -28,6 +28,11 @@ fn wrong_usage_ends_with_2() {
         "generate tasks.parquet -o out.parquet --backend carrier-pigeon --url http://localhost:1",
         "generate tasks.parquet -o out.parquet --model run --url http://localhost:1",
         "generate tasks.parquet -o out.parquet --model run --model-name run",
+        "surprise tasks.parquet -o out.parquet",
+        "surprise tasks.parquet -o out.docx --model run",
+        "surprise tasks.parquet -o out.parquet --model run --save-every 0",
+        "surprise tasks.parquet -o out.parquet --model run --tau -1",
+        "surprise tasks.parquet -o out.parquet --model run --weights f64",
         "train sentences.parquet -o run --lr -1",
         "train sentences.parquet -o run --init tiny --base run",
         "train sentences.parquet -o run --base sections --lora-alpha nan",
@@ -71,6 +76,7 @@ fn an_output_that_is_an_input_is_refused() {
         "patch cells.parquet -o cells.parquet",
         "prompts cells.parquet -o ./cells.parquet",
         "generate tasks.parquet -o tasks.parquet --model run",
+        "surprise tasks.parquet -o tasks.parquet --model run",
         "baseline tasks.parquet -o tasks.parquet --method nearest-neighbor",
         "baseline tasks.parquet -o cells.parquet --cells cells.parquet --method class-mean",
         "merge --base run --adapter run -o run",
@@ -105,6 +111,7 @@ fn an_output_that_cannot_be_written_ends_with_1_before_the_work() {
         "patch cells.parquet -o no/out.parquet",
         "baseline tasks.parquet -o no/out.parquet --method nearest-neighbor",
         "generate tasks.parquet -o no/out.parquet --model run",
+        "surprise tasks.parquet -o no/out.parquet --model run",
     ] {
         folder.fail(arguments, 1, &["cannot write", "no/"]);
     }
@@ -115,7 +122,7 @@ fn an_output_that_cannot_be_written_ends_with_1_before_the_work() {
 fn every_command_explains_itself() {
     let folder = Folder::new();
     let help = folder.run("--help");
-    for command in ["inspect", "simulate", "encode", "patch", "prompts", "train", "merge", "generate", "baseline", "score"] {
+    for command in ["inspect", "simulate", "encode", "patch", "prompts", "train", "merge", "generate", "baseline", "score", "surprise"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let help = folder.run(&format!("{command} -h"));
         for line in help.lines().map(str::trim).filter(|line| line.starts_with('-')) {

@@ -6,7 +6,7 @@ use super::{ColumnSpec, RowReader, RowWriter, TableError, TableRecord};
 use crate::ColumnKind;
 
 /// Columns `task, cell_name, section, x, y, class, split`, then `n_genes, log_likelihood, surprise,
-/// log_likelihood_without_neighbors, gain, close`, the lists `genes, gene_log_probabilities, neighbors, influences`, and
+/// log_likelihood_without_neighbors, gain, header, close`, the lists `genes, gene_log_probabilities, neighbors, influences`, and
 /// `neighbors_left_out, error`.
 ///
 /// Numbers are in nats. A row with an `error` has none of them. `n_genes`, `log_likelihood`, `surprise` and `gain` follow from the others
@@ -26,6 +26,7 @@ impl TableRecord for SurpriseRecord {
             ColumnSpec::optional("surprise", ColumnKind::Number),
             ColumnSpec::required("log_likelihood_without_neighbors", ColumnKind::Number),
             ColumnSpec::optional("gain", ColumnKind::Number),
+            ColumnSpec::optional("header", ColumnKind::Number),
             ColumnSpec::required("close", ColumnKind::Number),
             ColumnSpec::required("genes", ColumnKind::List),
             ColumnSpec::required("gene_log_probabilities", ColumnKind::NumberList),
@@ -76,6 +77,7 @@ fn write_likelihood(likelihood: &CellLikelihood, row: &mut RowWriter<'_>) {
     row.number("surprise", likelihood.surprise());
     row.number("log_likelihood_without_neighbors", likelihood.without_neighbors);
     row.number("gain", likelihood.gain());
+    row.number("header", likelihood.header);
     row.number("close", likelihood.close);
     row.list("genes", &genes);
     row.number_list("gene_log_probabilities", &likelihood.gene_log_probabilities);
@@ -89,6 +91,7 @@ fn read_likelihood(row: &RowReader<'_>) -> Result<CellLikelihood, TableError> {
     Ok(CellLikelihood {
         genes: GeneRanking::new(&genes).map_err(|source| row.invalid("genes", &genes.join(" "), source))?,
         gene_log_probabilities: row.number_list("gene_log_probabilities"),
+        header: row.optional_number("header").unwrap_or(0.0),
         close: row.number("close")?,
         without_neighbors: row.number("log_likelihood_without_neighbors")?,
         neighbors: row.list("neighbors"),

@@ -51,6 +51,7 @@ impl SurpriseRecord {
 /// let cell = CellLikelihood {
 ///     genes: GeneRanking::parse("GFAP AQP4")?,
 ///     gene_log_probabilities: vec![-1.0, -2.0],
+///     header: 0.0,
 ///     close: -0.5,
 ///     without_neighbors: -5.0,
 ///     neighbors: vec!["cell-7".into()],
@@ -67,6 +68,8 @@ pub struct CellLikelihood {
     pub genes: GeneRanking,
     /// Log-probability of each gene, given the genes before it; the sum over its tokens.
     pub gene_log_probabilities: Vec<f64>,
+    /// Log-probability of the metadata before the genes, where the model is to write them; 0 where it is given them or shall not know.
+    pub header: f64,
     /// Log-probability of the closing tag.
     pub close: f64,
     /// Sum over the genes, given no neighbors.

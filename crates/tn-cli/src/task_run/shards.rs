@@ -1,10 +1,10 @@
 //! The results of an unfinished run, in files beside its output.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use tissuenarrator::io::{PROVENANCE_KEY, Provenance, TableFormat, TableReader, TableWriter};
-use tissuenarrator::sentence::GeneratedRecord;
+use tissuenarrator::io::{PROVENANCE_KEY, Provenance, TableFormat, TableReader, TableRecord, TableWriter};
 
 use crate::cell_tables;
 use crate::error::CliError;
@@ -12,30 +12,31 @@ use crate::gene_panel::write_text;
 use crate::run_record;
 
 /// The folder `OUTPUT.partial` with a table for every few tasks. Each table appears complete or not at all.
-pub(super) struct Shards<'p> {
+pub(crate) struct Shards<'p, R> {
     output: PathBuf,
     folder: PathBuf,
     provenance: &'p Provenance,
     tasks_per_shard: usize,
     is_resumed: bool,
+    row: PhantomData<fn(R) -> R>,
 }
 
-impl<'p> Shards<'p> {
-    pub(super) fn of_output(output: &Path, provenance: &'p Provenance, tasks_per_shard: usize) -> Self {
+impl<'p, R: TableRecord> Shards<'p, R> {
+    pub(crate) fn of_output(output: &Path, provenance: &'p Provenance, tasks_per_shard: usize) -> Self {
         let name = output.file_name().unwrap_or_default().to_string_lossy();
         let folder = output.with_file_name(format!("{name}.partial"));
-        Self { output: output.to_owned(), folder, provenance, tasks_per_shard, is_resumed: false }
+        Self { output: output.to_owned(), folder, provenance, tasks_per_shard, is_resumed: false, row: PhantomData }
     }
 
     /// Returns whether the output is there and came from the same run.
-    pub(super) fn is_finished(&self) -> bool {
-        let Ok(reader) = TableReader::<GeneratedRecord>::open(&self.output) else { return false };
+    pub(crate) fn is_finished(&self) -> bool {
+        let Ok(reader) = TableReader::<R>::open(&self.output) else { return false };
         let written = reader.metadata().get(PROVENANCE_KEY).and_then(|json| Provenance::from_json(json));
         !self.folder.exists() && written.as_ref() == Some(self.provenance)
     }
 
     /// Refuses to go on with the shards of another run, and to throw any away unasked.
-    pub(super) fn check(&mut self, resume: bool) -> Result<(), CliError> {
+    pub(crate) fn check(&mut self, resume: bool) -> Result<(), CliError> {
         if !self.folder.exists() {
             return Ok(());
         }
@@ -59,7 +60,7 @@ impl<'p> Shards<'p> {
     }
 
     /// Makes the folder.
-    pub(super) fn start(&self) -> Result<(), CliError> {
+    pub(crate) fn start(&self) -> Result<(), CliError> {
         if self.is_resumed {
             return Ok(());
         }
@@ -67,8 +68,12 @@ impl<'p> Shards<'p> {
         write_text(&run_record::text(&self.run()), &self.folder.join(run_record::FILE_NAME))
     }
 
+    pub(super) fn tasks_per_shard(&self) -> usize {
+        self.tasks_per_shard
+    }
+
     /// Returns the rows of a shard that is written already.
-    pub(super) fn read(&self, number: usize) -> Result<Option<Vec<GeneratedRecord>>, CliError> {
+    pub(super) fn read(&self, number: usize) -> Result<Option<Vec<R>>, CliError> {
         let path = self.path(number);
         if !path.exists() {
             return Ok(None);
@@ -76,14 +81,14 @@ impl<'p> Shards<'p> {
         Ok(Some(TableReader::open(path)?.read_all()?))
     }
 
-    pub(super) fn write(&self, number: usize, records: &[GeneratedRecord]) -> Result<(), CliError> {
+    pub(super) fn write(&self, number: usize, rows: &[R]) -> Result<(), CliError> {
         let mut writer = TableWriter::create(self.path(number))?;
-        writer.write_all(records)?;
+        writer.write_all(rows)?;
         Ok(writer.finish()?)
     }
 
     /// Returns the rows that are there of a shard that is not finished.
-    pub(super) fn read_part(&self, number: usize) -> Result<Vec<GeneratedRecord>, CliError> {
+    pub(super) fn read_part(&self, number: usize) -> Result<Vec<R>, CliError> {
         let path = self.part(number);
         if !path.exists() {
             return Ok(Vec::new());
@@ -92,21 +97,21 @@ impl<'p> Shards<'p> {
     }
 
     /// Saves the rows of a shard that is not finished, if there are any.
-    pub(super) fn write_part(&self, number: usize, records: &[GeneratedRecord]) -> Result<(), CliError> {
-        if records.is_empty() {
+    pub(super) fn write_part(&self, number: usize, rows: &[R]) -> Result<(), CliError> {
+        if rows.is_empty() {
             return Ok(());
         }
         let mut writer = TableWriter::create(self.part(number))?;
-        writer.write_all(records)?;
+        writer.write_all(rows)?;
         Ok(writer.finish()?)
     }
 
     /// Puts the shards together and removes them.
-    pub(super) fn finish(&self, tasks: usize, source: &BTreeMap<String, String>) -> Result<(), CliError> {
-        let mut writer = cell_tables::create::<GeneratedRecord>(&self.output, self.provenance, source)?;
+    pub(crate) fn finish(&self, tasks: usize, source: &BTreeMap<String, String>) -> Result<(), CliError> {
+        let mut writer = cell_tables::create::<R>(&self.output, self.provenance, source)?;
         for number in 0..tasks.div_ceil(self.tasks_per_shard) {
-            for record in TableReader::<GeneratedRecord>::open(self.path(number))? {
-                writer.write(&record?)?;
+            for row in TableReader::<R>::open(self.path(number))? {
+                writer.write(&row?)?;
             }
         }
         writer.finish()?;

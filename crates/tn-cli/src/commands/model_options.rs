@@ -1,0 +1,88 @@
+//! The options of commands that show tasks to a model.
+
+use clap::{Args, ValueEnum};
+use tissuenarrator::io::Provenance;
+use tissuenarrator::model::kernels::packed_linear::WeightFormat;
+use tissuenarrator::sentence::{Conditioning, PromptBuilder, PromptOrder};
+
+use super::Mode;
+use crate::ranges;
+
+/// How tasks become prompts.
+#[derive(Args, Debug)]
+pub(super) struct PromptOptions {
+    /// What the model is told about the target
+    #[arg(long, value_enum, default_value_t = Mode::Conditioned)]
+    mode: Mode,
+    /// Order of the neighbors in the prompt
+    #[arg(long, value_enum, default_value_t = Order::FarToNearWeighted)]
+    order: Order,
+    /// How strongly distance counts in the order far-to-near-weighted; 0 is a random order
+    #[arg(long, value_name = "TAU", default_value_t = 1.0, value_parser = ranges::not_negative, allow_negative_numbers = true)]
+    tau: f64,
+    /// Neighbors in the prompt, the last ones of the order
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = ranges::count())]
+    pub(super) max_cells: usize,
+}
+
+impl PromptOptions {
+    pub(super) fn conditioning(&self) -> Conditioning {
+        self.mode.conditioning()
+    }
+
+    pub(super) fn order(&self) -> PromptOrder {
+        match self.order {
+            Order::FarToNearWeighted => PromptOrder::FarToNearWeighted { tau: self.tau },
+            Order::FarToNear => PromptOrder::FarToNear,
+            Order::NearToFar => PromptOrder::NearToFar,
+            Order::Random => PromptOrder::Random,
+            Order::AsGiven => PromptOrder::AsGiven,
+        }
+    }
+
+    pub(super) fn builder(&self, seed: u64) -> PromptBuilder {
+        PromptBuilder::new(self.conditioning()).with_order(self.order()).with_max_cells(self.max_cells).with_seed(seed)
+    }
+
+    /// Adds the options to a provenance.
+    pub(super) fn record(&self, provenance: Provenance) -> Provenance {
+        provenance
+            .with_option("mode", format!("{:?}", self.conditioning()))
+            .with_option("order", self.order())
+            .with_option("max_cells", self.max_cells)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Order {
+    /// At random, the nearest tend to come last
+    FarToNearWeighted,
+    /// By falling distance
+    FarToNear,
+    /// By rising distance
+    NearToFar,
+    /// At random
+    Random,
+    /// As in the task
+    AsGiven,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Weights {
+    /// 32 bits: what the model was trained with
+    F32,
+    /// 16 bits; exact for a checkpoint in bf16, but for the activations
+    Bf16,
+    /// 8 bits, with a scale for every 32 weights
+    Int8,
+}
+
+impl Weights {
+    pub(super) fn format(self) -> WeightFormat {
+        match self {
+            Self::F32 => WeightFormat::F32,
+            Self::Bf16 => WeightFormat::Bf16,
+            Self::Int8 => WeightFormat::Int8,
+        }
+    }
+}
