@@ -11,6 +11,8 @@
 //! | `generation/grammar/one_token_genes/1122_genes` | writes a cell under a grammar from given logits of 151,669 tokens, without a model |
 //! | `generation/grammar/qwen3_tokens/1122_genes` | the same, each gene in the tokens of Qwen3; only where its tokenizer is |
 //! | `generation/grammar/decode_step/one_layer` | what that is beside: a step of a decoder of 0.6B's shape, with 1 layer of its 28 |
+//! | `model/influence/20_neighbors/shared_beginning` | the influence of each neighbor on an observed cell, what prompts share read once |
+//! | `model/influence/20_neighbors/whole_prompts` | the same, every prompt read from its beginning; equal within 1e-4 nats |
 //! | `linear/prefill_512/...` | a feed-forward product of 0.6B's shape for 512 tokens, dense and packed in each format |
 //! | `linear/decode/...` | the same for one token and 16 weights, as in a pass of a decoder |
 //! | `sentence/encode/10k_cells` | counts to rankings |

@@ -8,7 +8,7 @@ use crate::flags::BenchFlags;
 use crate::workspace::cargo;
 
 /// The benchmarks of the crate `benches`, and those of single functions beside them.
-const BENCHMARKS: [&str; 6] = ["training", "generation", "linear", "sentence", "spatial", "eval"];
+const BENCHMARKS: [&str; 7] = ["training", "generation", "likelihood", "linear", "sentence", "spatial", "eval"];
 
 /// Runs the benchmarks, in the profile and with the features of everything else, so that Burn is not compiled again for them.
 pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {
