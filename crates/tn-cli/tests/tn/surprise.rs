@@ -33,8 +33,8 @@ fn observed_cells_are_scored_as_by_the_library() {
     let records: Vec<SurpriseRecord> = rows(&folder, "surprise.parquet");
     assert!(!folder.has("surprise.parquet.partial"));
 
-    let model = PackedQwen3::load(&folder.path("run"), WeightFormat::F32).expect("a model");
-    let tokenizer = SentenceTokenizer::load(&folder.path("run")).expect("a tokenizer");
+    let model = PackedQwen3::load(folder.path("run"), WeightFormat::F32).expect("a model");
+    let tokenizer = SentenceTokenizer::load(folder.path("run")).expect("a tokenizer");
     let scorer = CellScorer::new(model, tokenizer, PromptBuilder::new(Conditioning::Conditioned)).expect("one folder");
     let expected = (0..).zip(&tasks).map(|(row, task)| SurpriseRecord::new(row, task, Ok(scorer.score(task).expect("an observed cell"))));
     assert!(records == expected.collect::<Vec<_>>());
