@@ -57,7 +57,7 @@ fn check(features: &[&str]) -> Command {
 
 /// Runs every benchmark once, without timing it: their assertions hold.
 fn benchmarks() -> Result<()> {
-    let code = crate::bench::run(&BenchFlags { arguments: vec!["--test".to_owned()] })?;
+    let code = crate::bench::run(&BenchFlags { command: None, arguments: vec!["--test".to_owned()] })?;
     ensure!(code == ExitCode::SUCCESS, "a benchmark failed");
     Ok(())
 }
