@@ -41,7 +41,9 @@ class Reading:
         self.cache, self.next = out.past_key_values, out.logits[:, -1]
 
     def decode(self, tokens):
-        self.cache.crop(self.ids.shape[1])
+        excess = self.cache.get_seq_length() - self.ids.shape[1]
+        if excess > 0:
+            self.cache.crop(-excess)
         logits, found = self.next, []
         start = time.perf_counter()
         for _ in range(tokens):

@@ -56,7 +56,7 @@ fn markdown(bench: &Bench, flags: &ModelBenchFlags, rows: &[Row], machine: &Valu
     lines.push("| row | side | variant | median (lowest to highest) | ratio |".to_owned());
     lines.push("|---|---|---|---|---|".to_owned());
     lines.extend(rows.iter().flat_map(variant_lines));
-    lines.push("\nBoth sides did the same:\n".to_owned());
+    lines.push("\nWhat was compared, each time with our side in 32 bits:\n".to_owned());
     lines.extend(rows.iter().flat_map(|row| row.checks.iter().map(|check| format!("- {}: {check}", row.name))));
     lines.push(String::new());
     lines.join("\n")
