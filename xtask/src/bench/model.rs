@@ -4,15 +4,19 @@
 //! losses before a time counts. What is published is the ratio of the medians.
 
 mod agreement;
+mod constrained;
 mod contest;
+mod fresh;
 mod inference;
 mod inputs;
 mod machine;
+mod our_training;
 mod peer;
 mod prompts;
 mod report;
 mod row;
 mod sizes;
+mod training;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +29,10 @@ use self::row::Row;
 use self::sizes::Sizes;
 use crate::flags::{FreshCommand, ModelBenchFlags};
 use crate::workspace::root;
+
+/// What measures one kind of rows, in the order of the table.
+const MEASURES: [fn(&Bench) -> Result<Vec<Row>>; 5] =
+    [inference::rows, training::rows, fresh::memory_rows, fresh::first_token_rows, constrained::rows];
 
 /// A run of the benchmark.
 struct Bench {
@@ -54,7 +62,7 @@ pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
     let bench = Bench { sizes, inputs, peer, repeats: flags.repeats, threads, only: flags.only.clone() };
 
     let mut rows: Vec<Row> = Vec::new();
-    for measure in [inference::rows] {
+    for measure in MEASURES {
         for row in measure(&bench)? {
             println!("{}", report::line(&row));
             rows.push(row);
@@ -68,7 +76,8 @@ pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
 
 /// Runs what a benchmark measures in a process of its own.
 pub(super) fn run_fresh(command: &FreshCommand) -> Result<ExitCode> {
-    anyhow::bail!("{command:?}")
+    fresh::run(command)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Sets the number of threads of everything that runs here.

@@ -1,9 +1,9 @@
 //! What both sides read: random checkpoints and tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tissuenarrator::model::{CheckpointReader, CheckpointWriter, Device, Qwen3, Qwen3Config, WeightType};
+use tissuenarrator::model::{AdapterConfig, AdapterReader, CheckpointReader, CheckpointWriter, Device, Qwen3, Qwen3Config, WeightType};
 
 /// Random checkpoints in a folder. Each is written once and read again by later runs.
 pub(super) struct Inputs {
@@ -26,6 +26,17 @@ impl Inputs {
             std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
             let model = Qwen3::initialize(config, 1, &Device::flex());
             CheckpointWriter::new(&folder).with_weight_type(weights).write(config, model.tensors())?;
+        }
+        Ok(folder)
+    }
+
+    /// Returns the folder of a fresh adapter on all projections of a checkpoint.
+    pub(super) fn adapter(&self, checkpoint: &Path, config: &Qwen3Config, rank: usize) -> Result<PathBuf> {
+        let folder = checkpoint.with_added_extension(format!("lora-{rank}"));
+        if AdapterReader::open(&folder, config).is_err() {
+            let adapter = AdapterConfig::new(rank, 2.0 * rank as f64).with_base_model("random");
+            let base = Qwen3::load(checkpoint, &Device::flex())?;
+            base.with_new_adapters(&adapter, 2).save_adapter(&folder, &adapter)?;
         }
         Ok(folder)
     }
