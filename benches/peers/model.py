@@ -25,7 +25,7 @@ STRIDE = 997
 
 TYPES = {"f32": torch.float32, "bf16": torch.bfloat16}
 
-# What is loaded, by number type: decoders, the prompts that they have read, and models in training.
+# What is loaded: decoders and the prompts that they have read by number type, models in training by library and number type.
 decoders, readings, trainings = {}, {}, {}
 
 
@@ -55,13 +55,19 @@ class Reading:
 
 
 class Training:
-    """A model with sequences that it is trained on: whole, or through the adapter of a PEFT folder."""
+    """A model with sequences that it is trained on: whole, or through the adapter of a PEFT folder. `library` is torch or transformers."""
 
-    def __init__(self, folder, adapter, number, sequences, recompute):
+    def __init__(self, folder, adapter, library, number, sequences, recompute):
+        self.ids = torch.tensor(sequences)
         # A base that is frozen can be in 16 bits; weights that are trained stay in 32, and products are in 16 (autocast).
-        stored = TYPES[number] if adapter else torch.float32
         self.autocast = number == "bf16" and not adapter
-        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=stored)
+        if library == "torch":
+            from decoder import Decoder
+
+            self.model = Decoder(folder, self.ids.shape[1])
+            self.loss = self.model.loss
+            return
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=TYPES[number] if adapter else torch.float32)
         if adapter:
             from peft import PeftModel
 
@@ -70,14 +76,14 @@ class Training:
             self.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             self.model.enable_input_require_grads()
         self.model.train()
-        self.ids = torch.tensor(sequences)
+        self.loss = lambda ids: self.model(input_ids=ids, labels=ids, use_cache=False).loss
 
     def step(self, learning_rate, weight_decay, clip_norm):
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8, weight_decay=weight_decay)
         start = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.autocast):
-            loss = self.model(input_ids=self.ids, labels=self.ids, use_cache=False).loss
+            loss = self.loss(self.ids)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
         optimizer.step()
@@ -127,13 +133,14 @@ def decode(command):
 
 
 def training(command):
-    found = Training(command["folder"], command["adapter"], command["type"], command["sequences"], command["recompute"])
-    trainings[command["type"]] = found
+    arguments = (command[name] for name in ["folder", "adapter", "library", "type", "sequences", "recompute"])
+    trainings[command["library"], command["type"]] = Training(*arguments)
     return {}
 
 
 def step(command):
-    seconds, loss = trainings[command["type"]].step(command["learning_rate"], command["weight_decay"], command["clip_norm"])
+    training = trainings[command["library"], command["type"]]
+    seconds, loss = training.step(command["learning_rate"], command["weight_decay"], command["clip_norm"])
     return {"seconds": seconds, "loss": loss, "peak_mib": peak_memory()}
 
 

@@ -64,7 +64,7 @@ pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
     let mut rows: Vec<Row> = Vec::new();
     for measure in MEASURES {
         for row in measure(&bench)? {
-            println!("{}", report::line(&row));
+            println!("{}", report::line(&row, bench.sizes.of));
             rows.push(row);
         }
     }

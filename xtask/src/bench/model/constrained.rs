@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use tissuenarrator::model::generation::{Grammar, LocalGenerator, Request, Sampling};
+use tissuenarrator::model::generation::{Grammar, LocalGenerator, Passes, Request, Sampling};
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::model::qwen3::PackedQwen3;
 use tissuenarrator::model::{Qwen3Config, SentenceTokenizer, TokenizerOptions, WeightType};
@@ -18,6 +18,9 @@ use crate::workspace::root;
 /// Beginnings of gene names; each gene of the panel has a number after one.
 const FAMILIES: [&str; 14] =
     ["SLC", "GABR", "HTR", "CALB", "KCN", "CACNA", "GRM", "FOXP", "IGF", "TNFRSF", "HLA-D", "MT-ND", "COL", "NEUROD"];
+
+/// Cells of which the longest is written.
+const SEEDS: u64 = 8;
 
 /// Measures a model whose tokenizer has a token for each gene, and one with the tokenizer of Qwen3 where it is there.
 pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
@@ -59,22 +62,12 @@ fn row(bench: &Bench, name: &str, spelling: &str, config: &Qwen3Config, tokenize
     let grammar = Grammar::new(&tokenizer, panel)?;
     let free = LocalGenerator::from_packed(model.clone(), tokenizer.clone())?;
     let constrained = LocalGenerator::from_packed(model, tokenizer)?.with_grammar(grammar);
-    let request = Request {
-        id: "cell".to_owned(),
-        prompt: "<pos> X: 1, Y: 2 <meta> class: Astro <cs>".to_owned(),
-        header: "<pos> X: 1, Y: 2 <meta> class: Astro <cs>".to_owned(),
-        samples: 1,
-        sampling: Sampling::default(),
-        max_new_tokens: bench.sizes.written,
-        seed: 1,
-    };
-    let (written, passes) = constrained.continuations_and_passes(&request)?;
-    let (free_written, _) = free.continuations_and_passes(&request)?;
+    let (request, passes) = longest_cell(&constrained, bench.sizes.written)?;
+    let (written, free_written) = (&constrained.continuations(&request)?[0], &free.continuations(&request)?[0]);
+    let [tokens, free_tokens] = [written.tokens, free_written.tokens];
+    ensure!(tokens == free_tokens, "{tokens} tokens were written with a panel and {free_tokens} without");
     let what = format!("{} genes, {spelling}: constrained against free decoding, for each token", panel.len());
-    let checks = vec![format!(
-        "constrained: {} tokens in {} passes, {} repairs; free: {} tokens",
-        written[0].tokens, passes.made, written[0].repairs, free_written[0].tokens
-    )];
+    let checks = vec![format!("{tokens} tokens each; with the panel in {} passes, {} repairs", passes.made, written.repairs)];
     let contenders = vec![
         Contender::new(Side::Ours, "constrained", || seconds_per_token(&constrained, &request)),
         Contender::new(Side::Peer, "free", || seconds_per_token(&free, &request)),
@@ -82,6 +75,32 @@ fn row(bench: &Bench, name: &str, spelling: &str, config: &Qwen3Config, tokenize
     let measured = in_turns(contenders, bench.repeats)?;
     let goal = Goal::Cost { reach: 1.05, moonshot: 1.0 };
     Ok(Row { name: name.to_owned(), what, unit: Unit::Milliseconds, goal, measured, checks })
+}
+
+/// Returns a request for as many tokens as the panel lets a cell have, of the longest of some cells: fresh weights end a cell at any time.
+fn longest_cell(generator: &LocalGenerator, most: usize) -> Result<(Request, Passes)> {
+    let prompt = "<pos> X: 1, Y: 2 <meta> class: Astro <cs>".to_owned();
+    let request = |seed| Request {
+        id: "cell".to_owned(),
+        prompt: prompt.clone(),
+        header: prompt.clone(),
+        samples: 1,
+        sampling: Sampling::default(),
+        max_new_tokens: most,
+        seed,
+    };
+    let mut longest: Option<(Request, Passes)> = None;
+    for request in (0..SEEDS).map(request) {
+        let (written, passes) = generator.continuations_and_passes(&request)?;
+        let tokens = written[0].tokens as usize;
+        if longest.as_ref().is_none_or(|(longest, _)| tokens > longest.max_new_tokens) {
+            longest = Some((Request { max_new_tokens: tokens, ..request }, passes));
+        }
+        if tokens == most {
+            break;
+        }
+    }
+    longest.context("no cell was written")
 }
 
 fn seconds_per_token(generator: &LocalGenerator, request: &Request) -> Result<f64> {

@@ -16,7 +16,7 @@ use super::inputs::tokens;
 use super::our_training::OurTraining;
 use super::prompts::Prompts;
 use super::row::{Goal, Row, Side, Unit};
-use super::training::{compare, load_command, step_command};
+use super::training::{Variant, compare, load_command, step_command};
 use crate::flags::FreshCommand;
 
 /// Measures the time from the start of a program to its first token.
@@ -85,18 +85,18 @@ pub(super) fn memory_rows(bench: &Bench) -> Result<Vec<Row>> {
     checks.push(format!("ours, f32: the step takes {:.1} s", ours["seconds"].as_f64().unwrap_or(f64::NAN)));
     if let Some(peer) = &bench.peer {
         // A base in 32 bits takes more, and the lower peak counts.
-        let (number, sequence) = ("bf16", tokens(0, size.tokens, size.config.vocab_size));
+        let (variant, sequence) = (Variant::SMALLEST, tokens(0, size.tokens, size.config.vocab_size));
         let mut answer = Value::Null;
-        let measure = Contender::new(Side::Peer, number, || {
+        let measure = Contender::new(Side::Peer, variant.to_string(), || {
             let fresh = peer.another()?;
-            fresh.ask(&load_command(folder, Some(adapter), number, std::slice::from_ref(&sequence), true))?;
-            answer = fresh.ask(&step_command(number))?;
+            fresh.ask(&load_command(folder, Some(adapter), variant, std::slice::from_ref(&sequence), true))?;
+            answer = fresh.ask(&step_command(variant))?;
             peak_of(&answer)
         });
         measured.extend(in_turns_from_cold(vec![measure], 1)?);
         let losses = [&answer, &ours].map(|answer| answer["loss"].as_f64().into_iter().collect::<Vec<_>>());
-        checks.push(compare(number, &losses[0], &losses[1])?);
-        checks.push(format!("torch, {number}: the step takes {:.1} s", answer["seconds"].as_f64().unwrap_or(f64::NAN)));
+        checks.push(compare(variant, &losses[0], &losses[1])?);
+        checks.push(format!("{variant}: the step takes {:.1} s", answer["seconds"].as_f64().unwrap_or(f64::NAN)));
     }
     let (what, goal) = (format!("peak memory: {}, blocks recomputed", size.what()), Goal::Cost { reach: 0.7, moonshot: 0.33 });
     Ok(vec![Row { name: name.to_owned(), what, unit: Unit::Mebibytes, goal, measured, checks }])

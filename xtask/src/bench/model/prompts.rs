@@ -41,5 +41,5 @@ impl<'m> Prompts<'m> {
 }
 
 fn logits(prompt: &Continuations<'_>) -> Vec<f32> {
-    prompt.logits().to_data().to_vec().expect("logits are 32-bit")
+    prompt.logits().to_data().try_to_vec().expect("logits are 32-bit")
 }

@@ -6,14 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::row::{Goal, Measured, Row, Side, Unit, Verdict};
+use super::row::{Goal, Measured, Row, Side, SizesOf, Unit, Verdict};
 use super::{Bench, machine};
 use crate::flags::ModelBenchFlags;
 
 /// Returns a row in one line.
-pub(super) fn line(row: &Row) -> String {
+pub(super) fn line(row: &Row, sizes: SizesOf) -> String {
     let side = |side| row.best(side).map_or("absent".to_owned(), |best| with_range(row.unit, best));
-    format!("{:<12} ours {}; peer {}; {}", row.name, side(Side::Ours), side(Side::Peer), verdict(row))
+    format!("{:<12} ours {}; peer {}; {}", row.name, side(Side::Ours), side(Side::Peer), verdict(row, sizes))
 }
 
 /// Writes `results.md` and `results.json`, and returns the text of the former.
@@ -22,7 +22,7 @@ pub(super) fn write(folder: &Path, bench: &Bench, flags: &ModelBenchFlags, rows:
     let text = markdown(bench, flags, rows, &machine);
     let peer = bench.peer.as_ref().map_or(Value::Null, |peer| peer.versions().clone());
     let run = json!({"quick": flags.quick, "repeats": flags.repeats, "threads": flags.threads});
-    let results = json!({"machine": machine, "peer": peer, "run": run, "rows": rows.iter().map(json_row).collect::<Vec<_>>()});
+    let results = json!({"machine": machine, "peer": peer, "run": run, "rows": rows.iter().map(|row| json_row(row, bench.sizes.of)).collect::<Vec<_>>()});
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (name, content) in [("results.md", text.clone()), ("results.json", format!("{results:#}\n"))] {
         fs::write(folder.join(name), content).with_context(|| format!("cannot write {name}"))?;
@@ -51,7 +51,7 @@ fn markdown(bench: &Bench, flags: &ModelBenchFlags, rows: &[Row], machine: &Valu
     ));
     lines.push("| row | what | ours | peer | ratio | reach | moonshot | verdict |".to_owned());
     lines.push("|---|---|---|---|---|---|---|---|".to_owned());
-    lines.extend(rows.iter().map(table_line));
+    lines.extend(rows.iter().map(|row| table_line(row, bench.sizes.of)));
     lines.push("\nEvery variant, with its ratio to the best of the peer:\n".to_owned());
     lines.push("| row | side | variant | median (lowest to highest) | ratio |".to_owned());
     lines.push("|---|---|---|---|---|".to_owned());
@@ -62,7 +62,7 @@ fn markdown(bench: &Bench, flags: &ModelBenchFlags, rows: &[Row], machine: &Valu
     lines.join("\n")
 }
 
-fn table_line(row: &Row) -> String {
+fn table_line(row: &Row, sizes: SizesOf) -> String {
     let side = |side| row.best(side).map_or("absent".to_owned(), |best| format!("{}: {}", best.name, with_range(row.unit, best)));
     let ratio = match (row.ratio(), row.ratio_range()) {
         (Some(ratio), Some((low, high))) => format!("**{ratio:.2}x** ({low:.2} to {high:.2})"),
@@ -72,7 +72,7 @@ fn table_line(row: &Row) -> String {
         Goal::Speed { reach, moonshot } => (format!("≥ {reach}x"), format!("≥ {moonshot}x")),
         Goal::Cost { reach, moonshot } => (format!("≤ {reach}x"), format!("≤ {moonshot}x")),
     };
-    let verdict = verdict_name(row.verdict());
+    let verdict = verdict_name(row.verdict(sizes));
     format!("| {} | {} | {} | {} | {ratio} | {reach} | {moonshot} | {verdict} |", row.name, row.what, side(Side::Ours), side(Side::Peer))
 }
 
@@ -87,7 +87,7 @@ fn variant_lines(row: &Row) -> Vec<String> {
     row.measured.iter().map(line).collect()
 }
 
-fn json_row(row: &Row) -> Value {
+fn json_row(row: &Row, sizes: SizesOf) -> Value {
     let (better, reach, moonshot) = match row.goal {
         Goal::Speed { reach, moonshot } => ("higher", reach, moonshot),
         Goal::Cost { reach, moonshot } => ("lower", reach, moonshot),
@@ -107,20 +107,21 @@ fn json_row(row: &Row) -> Value {
         "better": better,
         "reach": reach,
         "moonshot": moonshot,
-        "verdict": verdict_name(row.verdict()),
+        "verdict": verdict_name(row.verdict(sizes)),
         "measured": measured.collect::<Vec<_>>(),
         "checks": row.checks,
     })
 }
 
-fn verdict(row: &Row) -> String {
+fn verdict(row: &Row, sizes: SizesOf) -> String {
     let ratio = row.ratio().map(|ratio| format!("{ratio:.2}x, ")).unwrap_or_default();
-    format!("{ratio}{}", verdict_name(row.verdict()))
+    format!("{ratio}{}", verdict_name(row.verdict(sizes)))
 }
 
 fn verdict_name(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Absent => "absent",
+        Verdict::NotJudged => "not judged",
         Verdict::Below => "below",
         Verdict::Reached => "reached",
         Verdict::Moonshot => "moonshot",
@@ -176,13 +177,13 @@ mod tests {
         let expected = format!(
             "| decode | decoding | {ours} | bf16: 25.0 tok/s (20.0 to 25.0) | **2.00x** (1.00 to 5.00) | ≥ 1.5x | ≥ 5x | reached |"
         );
-        assert_eq!(table_line(&row(&[4.0, 5.0, 4.0])), expected);
+        assert_eq!(table_line(&row(&[4.0, 5.0, 4.0]), SizesOf::Published), expected);
     }
 
     #[test]
     fn a_row_without_a_peer_is_absent() {
-        let line = table_line(&row(&[]));
+        let line = table_line(&row(&[]), SizesOf::Published);
         assert!(line.ends_with("| absent | absent | ≥ 1.5x | ≥ 5x | absent |"), "{line}");
-        assert_eq!(json_row(&row(&[]))["verdict"], "absent");
+        assert_eq!(json_row(&row(&[]), SizesOf::Published)["verdict"], "absent");
     }
 }

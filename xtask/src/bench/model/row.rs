@@ -52,11 +52,20 @@ pub(super) enum Goal {
     Cost { reach: f64, moonshot: f64 },
 }
 
+/// Which sizes were measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SizesOf {
+    Published,
+    Quick,
+}
+
 /// How a row came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// There is nothing to compare with.
     Absent,
+    /// The shapes are not those that something is asked of.
+    NotJudged,
     Below,
     Reached,
     Moonshot,
@@ -101,9 +110,12 @@ impl Row {
         Some(Measured { name: String::new(), side: Side::Ours, values: ratios }.range())
     }
 
-    /// Returns how the ratio compares with what is asked for.
-    pub(super) fn verdict(&self) -> Verdict {
+    /// Returns how the ratio compares with what is asked for, at the sizes that it is asked for.
+    pub(super) fn verdict(&self, sizes: SizesOf) -> Verdict {
         let Some(ratio) = self.ratio() else { return Verdict::Absent };
+        if sizes == SizesOf::Quick {
+            return Verdict::NotJudged;
+        }
         let (reached, moonshot) = match self.goal {
             Goal::Speed { reach, moonshot } => (ratio >= reach, ratio >= moonshot),
             Goal::Cost { reach, moonshot } => (ratio <= reach, ratio <= moonshot),
@@ -160,17 +172,19 @@ mod tests {
         assert_eq!(speed.ratio(), Some(2.5));
         assert_eq!(speed.ratio_of(&speed.measured[0]), Some(1.25));
         assert_eq!(speed.ratio_range(), Some((4.0 / 3.0, 6.0)));
-        assert_eq!(speed.verdict(), Verdict::Reached);
+        assert_eq!(speed.verdict(SizesOf::Published), Verdict::Reached);
+        assert_eq!(speed.verdict(SizesOf::Quick), Verdict::NotJudged);
     }
 
     #[test]
     fn a_cost_is_good_when_it_is_low() {
-        let verdict = |ours: f64| row(Goal::Cost { reach: 0.7, moonshot: 0.33 }, &[&[ours]], &[&[100.0]]).verdict();
-        assert_eq!([verdict(20.0), verdict(33.0), verdict(70.0), verdict(71.0)].map(|v| v as u8), [3, 3, 2, 1]);
+        let verdict = |ours: f64| row(Goal::Cost { reach: 0.7, moonshot: 0.33 }, &[&[ours]], &[&[100.0]]).verdict(SizesOf::Published);
+        let expected = [Verdict::Moonshot, Verdict::Moonshot, Verdict::Reached, Verdict::Below];
+        assert_eq!([20.0, 33.0, 70.0, 71.0].map(verdict), expected);
     }
 
     #[test]
     fn without_a_peer_there_is_no_verdict() {
-        assert_eq!(row(Goal::Speed { reach: 0.0, moonshot: 0.0 }, &[&[1.0]], &[]).verdict(), Verdict::Absent);
+        assert_eq!(row(Goal::Speed { reach: 0.0, moonshot: 0.0 }, &[&[1.0]], &[]).verdict(SizesOf::Published), Verdict::Absent);
     }
 }

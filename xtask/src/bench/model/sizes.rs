@@ -2,8 +2,11 @@
 
 use tissuenarrator::model::Qwen3Config;
 
+use super::row::SizesOf;
+
 /// The shapes of the models, and the numbers of tokens.
 pub(super) struct Sizes {
+    pub(super) of: SizesOf,
     /// Of the decoder that generates.
     pub(super) generating: Qwen3Config,
     /// Tokens of the prompt of the rows of one sequence.
@@ -55,6 +58,7 @@ impl Sizes {
         let small = |tokens| TrainingSize { config: Qwen3Config::tiny(168), sequences: 8, tokens, rank: None };
         let lora = TrainingSize { config: wide(), sequences: 1, tokens: 2_000, rank: Some(16) };
         Self {
+            of: SizesOf::Published,
             generating: qwen3_0_6b(),
             prompt: 512,
             decoded: 16,
@@ -71,6 +75,7 @@ impl Sizes {
     pub(super) fn quick() -> Self {
         let small = |tokens, rank| TrainingSize { config: Qwen3Config::tiny(168), sequences: 2, tokens, rank };
         Self {
+            of: SizesOf::Quick,
             generating: Qwen3Config::tiny(2_000),
             prompt: 24,
             decoded: 4,
