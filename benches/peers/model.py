@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+import warnings
 
 STARTED = time.perf_counter()
 
@@ -166,6 +167,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     torch.set_num_threads(parser.parse_args().threads)
+    warnings.simplefilter("ignore")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     # Whatever else prints does not come between the answers.

@@ -30,9 +30,11 @@ use self::sizes::Sizes;
 use crate::flags::{FreshCommand, ModelBenchFlags};
 use crate::workspace::root;
 
-/// What measures one kind of rows, in the order of the table.
-const MEASURES: [fn(&Bench) -> Result<Vec<Row>>; 5] =
-    [inference::rows, training::rows, fresh::memory_rows, fresh::first_token_rows, constrained::rows];
+/// Measures the rows of one kind that were asked for.
+type Measure = fn(&Bench) -> Result<Vec<Row>>;
+
+/// In the order of the table.
+const MEASURES: [Measure; 5] = [inference::rows, training::rows, fresh::memory_rows, fresh::first_token_rows, constrained::rows];
 
 /// A run of the benchmark.
 struct Bench {
@@ -42,6 +44,8 @@ struct Bench {
     repeats: u32,
     threads: usize,
     only: Vec<String>,
+    /// Of the machine, before the run.
+    load: Option<f64>,
 }
 
 impl Bench {
@@ -55,11 +59,12 @@ impl Bench {
 pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
     let folder: PathBuf = root().join(&flags.out);
     let threads = flags.threads as usize;
+    let load = machine::load();
     start_threads(threads)?;
     let peer = if flags.peer { Some(Peer::start(&flags.python, threads)?) } else { None };
     let sizes = if flags.quick { Sizes::quick() } else { Sizes::published() };
     let inputs = Inputs::new(folder.join("checkpoints"));
-    let bench = Bench { sizes, inputs, peer, repeats: flags.repeats, threads, only: flags.only.clone() };
+    let bench = Bench { sizes, inputs, peer, repeats: flags.repeats, threads, only: flags.only.clone(), load };
 
     let mut rows: Vec<Row> = Vec::new();
     for measure in MEASURES {

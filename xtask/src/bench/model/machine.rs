@@ -5,6 +5,12 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
+/// Returns how many threads wanted to run in the last minute, where the system tells it. Beside other work, both sides are slow, and torch,
+/// whose threads wait for each other without sleeping, more so.
+pub(super) fn load() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 /// Returns the processor, its cores, and the day.
 pub(super) fn describe() -> Value {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

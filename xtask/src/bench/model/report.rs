@@ -21,7 +21,7 @@ pub(super) fn write(folder: &Path, bench: &Bench, flags: &ModelBenchFlags, rows:
     let machine = machine::describe();
     let text = markdown(bench, flags, rows, &machine);
     let peer = bench.peer.as_ref().map_or(Value::Null, |peer| peer.versions().clone());
-    let run = json!({"quick": flags.quick, "repeats": flags.repeats, "threads": flags.threads});
+    let run = json!({"quick": flags.quick, "repeats": flags.repeats, "threads": flags.threads, "load_before": bench.load});
     let results = json!({"machine": machine, "peer": peer, "run": run, "rows": rows.iter().map(|row| json_row(row, bench.sizes.of)).collect::<Vec<_>>()});
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (name, content) in [("results.md", text.clone()), ("results.json", format!("{results:#}\n"))] {
@@ -37,12 +37,13 @@ fn markdown(bench: &Bench, flags: &ModelBenchFlags, rows: &[Row], machine: &Valu
         lines.push("Tiny shapes: these numbers mean nothing.\n".to_owned());
     }
     lines.push(format!(
-        "{}, {} with {} cores, {} threads, median of {} (lowest to highest). {}.\n",
+        "{}, {} with {} cores, {} threads, median of {} (lowest to highest), load {} before. {}.\n",
         text(&machine["date"]),
         text(&machine["processor"]),
         machine["cores"],
         flags.threads,
         flags.repeats,
+        bench.load.map_or("unknown".to_owned(), |load| format!("{load:.1}")),
         bench.peer.as_ref().map_or("No peer".to_owned(), |peer| {
             let versions = peer.versions();
             let named = ["python", "torch", "transformers", "peft"].map(|name| format!("{name} {}", text(&versions[name])));
