@@ -1,11 +1,11 @@
 //! Several prompts, decoded side by side on our side.
 
 use tissuenarrator::model::generation::Sampling;
-use tissuenarrator::model::qwen3::{Continuations, PackedQwen3};
+use tissuenarrator::model::qwen3::{Continuations, PackedQwen3, Part, Step, pass};
 
 /// Prompts that a decoder has read and goes on with.
 ///
-/// Each is one [`Continuations`] of its own: how prompts are decoded together is decided here and nowhere else.
+/// A prompt is read by itself, which keeps all cores busy; all of them go on together, in one pass for each token.
 pub(super) struct Prompts<'m> {
     read: Vec<Continuations<'m>>,
 }
@@ -25,11 +25,12 @@ impl<'m> Prompts<'m> {
     pub(super) fn decode(&mut self, tokens: usize) -> Vec<Vec<u32>> {
         let mut found = vec![Vec::new(); self.read.len()];
         for _ in 0..tokens {
-            for (prompt, found) in self.read.iter_mut().zip(&mut found) {
-                let token = Sampling::most_probable(&logits(prompt));
-                found.push(token);
-                prompt.push(&[token]);
-            }
+            let next = self.logits().into_iter().map(|logits| vec![vec![Sampling::most_probable(&logits)]]);
+            let runs: Vec<Vec<Vec<u32>>> = next.collect();
+            found.iter_mut().zip(&runs).for_each(|(found, run)| found.push(run[0][0]));
+            let part = |(continuations, run)| Part { continuations, step: Step::Push(run) };
+            let mut parts: Vec<Part<'_, 'm>> = self.read.iter_mut().zip(runs.iter().map(Vec::as_slice)).map(part).collect();
+            pass(&mut parts);
         }
         found
     }
