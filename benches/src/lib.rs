@@ -22,7 +22,7 @@
 //! | `eval/score/1k_cells` | ten metrics of each cell, with intervals and by class |
 //! | `eval/baseline/nearest_neighbor/1k_cells` | reads each prompt and copies the nearest cell |
 //!
-//! `peers/` holds the same work in other libraries, to be run by hand.
+//! `peers/` holds the work of `cargo xtask bench model` in torch, transformers and PEFT; `docs/performance.md` has the results.
 
 #![allow(clippy::missing_panics_doc, reason = "inputs of benchmarks are simulated, and each expectation states why it holds")]
 

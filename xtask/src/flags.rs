@@ -100,8 +100,71 @@ pub(crate) struct FixturesFlags {
 }
 
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct BenchFlags {
+    #[command(subcommand)]
+    pub(crate) command: Option<BenchCommand>,
     /// Arguments for criterion, such as a filter.
     #[arg(last = true)]
     pub(crate) arguments: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Measures the model, and torch beside it: generation, training, memory.
+    Model(ModelBenchFlags),
+    /// What a benchmark of the model runs in a process of its own.
+    #[command(subcommand, hide = true)]
+    Fresh(FreshCommand),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ModelBenchFlags {
+    /// Measures torch, transformers and PEFT too, in the same run. Without, their columns say "absent".
+    #[arg(long)]
+    pub(crate) peer: bool,
+    /// The Python that has them.
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub(crate) python: PathBuf,
+    /// Runs only the rows whose name contains this; may be given several times.
+    #[arg(long, value_name = "ROW")]
+    pub(crate) only: Vec<String>,
+    /// Measurements of each side, after one that does not count.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeats: u32,
+    /// Threads of both sides.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) threads: u32,
+    /// Tiny shapes, in seconds: everything runs, and the numbers mean nothing.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Folder of the results, and of the random checkpoints that they are measured on.
+    #[arg(long, value_name = "DIR", default_value = "target/bench-model")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FreshCommand {
+    /// Loads a checkpoint and prints the token that follows some tokens.
+    FirstToken {
+        /// The checkpoint.
+        folder: PathBuf,
+        /// How its weights are held: f32, bf16 or int8.
+        format: String,
+        /// Tokens of the prompt.
+        tokens: usize,
+        /// Threads.
+        threads: usize,
+    },
+    /// Trains an adapter for one step, and prints the peak of the memory.
+    TrainingStep {
+        /// The checkpoint.
+        folder: PathBuf,
+        /// The adapter.
+        adapter: PathBuf,
+        /// Tokens of the sequence.
+        tokens: usize,
+        /// Threads.
+        threads: usize,
+    },
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::smoke;
 use crate::flags::{BenchFlags, FixturesFlags};
-use crate::workspace::cargo;
+use crate::workspace::{cargo, root};
 
 /// A step and what it does.
 pub(super) struct Step {
@@ -55,10 +55,15 @@ fn check(features: &[&str]) -> Command {
     cargo(["check", "--quiet"].iter().chain(features))
 }
 
-/// Runs every benchmark once, without timing it: their assertions hold.
+/// Runs every benchmark once, without timing it: their assertions hold. That of the model runs at a size of seconds, without a peer.
 fn benchmarks() -> Result<()> {
-    let code = crate::bench::run(&BenchFlags { arguments: vec!["--test".to_owned()] })?;
+    let code = crate::bench::run(&BenchFlags { command: None, arguments: vec!["--test".to_owned()] })?;
     ensure!(code == ExitCode::SUCCESS, "a benchmark failed");
+    // In a process of its own, which sets its threads.
+    let program = std::env::current_exe()?;
+    let quick = ["bench", "model", "--quick", "--repeats", "1", "--out", "target/ci/bench-model"];
+    let status = Command::new(program).args(quick).current_dir(root()).status()?;
+    ensure!(status.success(), "the benchmark of the model ended with {status}");
     Ok(())
 }
 

@@ -156,6 +156,13 @@ impl Block {
         }
     }
 
+    /// Returns the block with all adapters added into their weights.
+    pub(crate) fn merged(&self) -> Self {
+        let mut merged = self.clone();
+        merged.projections_mut().into_iter().for_each(|(_, projection)| *projection = projection.merged());
+        merged
+    }
+
     /// The seven projections of the block.
     pub(crate) fn projections_mut(&mut self) -> [(Projection, &mut Linear); 7] {
         [

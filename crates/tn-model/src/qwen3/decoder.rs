@@ -197,10 +197,13 @@ impl Qwen3 {
         let mut add = |bits: u32| hash = (hash ^ u64::from(bits)).wrapping_mul(0x0100_0000_01b3);
         let adapters = self.blocks.iter().flat_map(|block| block.projections()).filter_map(|(_, linear)| linear.adapter.as_ref());
         adapters.for_each(|adapter| add(adapter.scale.to_bits()));
-        self.merged().update(Trained::Everything, &mut |_, tensor| {
-            host::to_vec(&tensor).iter().for_each(|value| add(value.to_bits()));
+        let mut visit = |_: &str, tensor: Tensor<2>| {
+            host::values(&tensor).iter().for_each(|value| add(value.to_bits()));
             tensor
-        });
+        };
+        // Never more than one block is there merged.
+        self.blocks.iter().for_each(|block| block.merged().update(0, Trained::Everything, &mut visit));
+        Self { blocks: Vec::new(), ..self.clone() }.update(Trained::Everything, &mut visit);
         hash
     }
 
@@ -237,13 +240,7 @@ impl Qwen3 {
     /// Returns the model with all adapters added into their weights.
     #[must_use]
     pub fn merged(&self) -> Self {
-        let mut merged = self.clone();
-        for block in &mut merged.blocks {
-            for (_, projection) in block.projections_mut() {
-                *projection = projection.merged();
-            }
-        }
-        merged
+        Self { blocks: self.blocks.iter().map(Block::merged).collect(), ..self.clone() }
     }
 
     /// Returns the base model: all adapters are dropped, the weights below them are what they were before.

@@ -1,0 +1,91 @@
+//! `cargo xtask bench model`: the decoder measured beside torch, transformers and PEFT.
+//!
+//! Both sides run in turns in one process each, on the same random weights and tokens, and have to return the same logits, tokens or
+//! losses before a time counts. What is published is the ratio of the medians.
+
+mod agreement;
+mod constrained;
+mod contest;
+mod fresh;
+mod inference;
+mod inputs;
+mod machine;
+mod our_training;
+mod peer;
+mod prompts;
+mod report;
+mod row;
+mod sizes;
+mod training;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+
+use self::inputs::Inputs;
+use self::peer::Peer;
+use self::row::Row;
+use self::sizes::Sizes;
+use crate::flags::{FreshCommand, ModelBenchFlags};
+use crate::workspace::root;
+
+/// Measures the rows of one kind that were asked for.
+type Measure = fn(&Bench) -> Result<Vec<Row>>;
+
+/// In the order of the table.
+const MEASURES: [Measure; 5] = [inference::rows, training::rows, fresh::memory_rows, fresh::first_token_rows, constrained::rows];
+
+/// A run of the benchmark.
+struct Bench {
+    sizes: Sizes,
+    inputs: Inputs,
+    peer: Option<Peer>,
+    repeats: u32,
+    threads: usize,
+    only: Vec<String>,
+    /// Of the machine, before the run.
+    load: Option<f64>,
+}
+
+impl Bench {
+    /// Returns whether a row was asked for.
+    fn wants(&self, row: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| row.contains(only.as_str()))
+    }
+}
+
+/// Measures the rows, prints them, and leaves them in the folder of results.
+pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
+    let folder: PathBuf = root().join(&flags.out);
+    let threads = flags.threads as usize;
+    let load = machine::load();
+    start_threads(threads)?;
+    let peer = if flags.peer { Some(Peer::start(&flags.python, threads)?) } else { None };
+    let sizes = if flags.quick { Sizes::quick() } else { Sizes::published() };
+    let inputs = Inputs::new(folder.join("checkpoints"));
+    let bench = Bench { sizes, inputs, peer, repeats: flags.repeats, threads, only: flags.only.clone(), load };
+
+    let mut rows: Vec<Row> = Vec::new();
+    for measure in MEASURES {
+        for row in measure(&bench)? {
+            println!("{}", report::line(&row, bench.sizes.of));
+            rows.push(row);
+        }
+    }
+    ensure!(!rows.is_empty(), "no row is named {}", flags.only.join(" or "));
+    let text = report::write(&folder, &bench, flags, &rows)?;
+    println!("\n{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs what a benchmark measures in a process of its own.
+pub(super) fn run_fresh(command: &FreshCommand) -> Result<ExitCode> {
+    fresh::run(command)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sets the number of threads of everything that runs here.
+fn start_threads(threads: usize) -> Result<()> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("the threads are set once")
+}
