@@ -85,7 +85,12 @@ impl CellScorer {
         tasks: &[TaskRecord],
         deliver: impl Fn(usize, Result<CellLikelihood, LikelihoodError>) -> ControlFlow<()> + Sync,
     ) {
-        let _stopped = tasks.par_iter().enumerate().try_for_each(|(index, task)| deliver(index, self.score(task)));
+        let score = |(index, task)| deliver(index, self.score(task));
+        // The products of a large model are divided among threads, and its keys and values are there once.
+        let _stopped = match self.model.is_small() {
+            true => tasks.par_iter().enumerate().try_for_each(score),
+            false => tasks.iter().enumerate().try_for_each(score),
+        };
     }
 
     /// Returns the log-likelihood of the observed cell of a task, and the influence of each neighbor on it.

@@ -1,13 +1,16 @@
 //! Many requests in the same passes of the model: what is written for each does not depend on the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use burn::tensor::{Device, Tensor};
 use proptest::prelude::*;
-use tn_model::generation::{Batching, Continuation, ExpectedRanking, GenerateError, Generator, LocalGenerator, Request, Sampling};
+use tn_model::generation::{
+    Batching, Continuation, EarlyStop, ExpectationOptions, ExpectedRanking, ForcedTokens, GenerateError, Generator, Grammar, HeaderField,
+    LocalGenerator, Request, Sampling,
+};
 use tn_model::kernels::packed_linear::WeightFormat;
 use tn_model::qwen3::{Branch, Continuations, PackedQwen3, Part, Step, Trained, pass};
 use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
@@ -108,7 +111,14 @@ proptest! {
 
 #[test]
 fn expected_rankings_depend_on_the_request_only() {
-    let engine = in_one_batch(engine());
+    let early_stop = Some(EarlyStop { ranks: 2, every: 2 });
+    let stopping = || engine().with_expectation(ExpectationOptions { early_stop, ..ExpectationOptions::default() });
+    for engine in [engine(), in_one_batch(engine()), stopping(), in_one_batch(stopping())] {
+        check_expected_rankings(&engine);
+    }
+}
+
+fn check_expected_rankings(engine: &LocalGenerator) {
     let requests: Vec<Request> = (0..7).map(|name| request(name, name * 2, 3 + name as u32, Sampling::AS_TRAINED)).collect();
     let alone: BTreeMap<usize, (Continuation, ExpectedRanking)> =
         requests.iter().map(|request| engine.expected_ranking(request).unwrap()).enumerate().collect();
@@ -122,6 +132,110 @@ fn expected_rankings_depend_on_the_request_only() {
         });
         assert!(found.into_inner().unwrap() == alone, "{threads} threads");
     }
+}
+
+#[test]
+fn many_texts_at_once_are_drawn_on_several_threads() {
+    let engine = in_one_batch(engine()).with_batching(Batching { tokens: 4_096, small_model_bytes: 0, ..Batching::default() });
+    let requests: Vec<Request> = (0..16).map(|name| request(name, 1, 100, Sampling::AS_TRAINED)).collect();
+    let alone: Found = requests.iter().map(|request| Ok(engine.continuations(request).unwrap())).enumerate().collect();
+    for threads in [1, 3] {
+        assert!(on_threads(threads, || generate(&engine, &requests)) == alone, "{threads} threads");
+    }
+}
+
+#[test]
+fn no_more_requests_are_begun_than_there_is_memory_for() {
+    let requests: Vec<Request> = (0..6).map(|name| request(name, 8, 2, Sampling::AS_TRAINED)).collect();
+    let packed = PackedQwen3::pack(&model(), WeightFormat::F32);
+    let prompt = tokenizer().encode_ids(&requests[0].prompt).len();
+    let bytes_of_one = Continuations::size_in_bytes(&packed, prompt, 2, requests[0].max_new_tokens);
+    let most_at_once = |cache_bytes, small_model_bytes, threads| {
+        let engine = engine().with_batching(Batching { cache_bytes, small_model_bytes, ..Batching::default() });
+        let (begun, most) = (Mutex::new(BTreeSet::new()), AtomicUsize::new(0));
+        let delivered = AtomicUsize::new(0);
+        on_threads(threads, || {
+            engine.stream(
+                &requests,
+                &|index, _, _| {
+                    let mut begun = begun.lock().unwrap();
+                    begun.insert(index);
+                    most.fetch_max(begun.len(), Ordering::Relaxed);
+                    ControlFlow::Continue(())
+                },
+                &|index, continuations| {
+                    assert!(continuations.is_ok());
+                    begun.lock().unwrap().remove(&index);
+                    delivered.fetch_add(1, Ordering::Relaxed);
+                    ControlFlow::Continue(())
+                },
+            );
+        });
+        assert_eq!(delivered.into_inner(), 6);
+        most.into_inner()
+    };
+    assert!(most_at_once(usize::MAX, 0, 1) > 2);
+    assert_eq!(most_at_once(bytes_of_one * 5 / 2, 0, 1), 2);
+    assert_eq!(most_at_once(1, 0, 1), 1);
+    // Where each thread decodes a request of its own.
+    assert_eq!(most_at_once(1, usize::MAX, 3), 1);
+}
+
+#[test]
+fn continuations_that_are_kept_go_on_as_they_were() {
+    let packed = PackedQwen3::pack(&model(), WeightFormat::F32);
+    let mut all = Continuations::start(&packed, &ids(1, 30), 4, 60);
+    let mut some = Continuations::start(&packed, &ids(1, 30), 4, 60);
+    let run = |number: u32| vec![number * 7, number + 40];
+    let rows = |continuations: &Continuations<'_>, wanted: &[usize]| -> Vec<Vec<f32>> {
+        let logits = values(continuations.logits());
+        let vocabulary = logits.len() / continuations.count();
+        wanted.iter().map(|&row| logits[row * vocabulary..][..vocabulary].to_vec()).collect()
+    };
+    // Beyond the room that a cache begins with.
+    for step in 0..25 {
+        let runs: Vec<Vec<u32>> = (0..4).map(|number| run(number + step % 3)).collect();
+        all.push_runs(&runs);
+        let kept: &[usize] = if step < 5 { &[0, 1, 2, 3] } else { &[3, 1] };
+        if step == 5 {
+            some.keep(kept);
+        }
+        some.push_runs(&kept.iter().map(|&number| runs[number].clone()).collect::<Vec<_>>());
+        assert_eq!(rows(&some, &(0..kept.len()).collect::<Vec<_>>()), rows(&all, kept), "step {step}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "cannot be kept")]
+fn a_continuation_is_not_kept_twice() {
+    let packed = PackedQwen3::pack(&model(), WeightFormat::F32);
+    Continuations::start(&packed, &ids(1, 3), 2, 5).keep(&[1, 1]);
+}
+
+#[test]
+fn a_request_without_a_prompt_fails_by_itself() {
+    let engine = in_one_batch(engine());
+    let mut requests: Vec<Request> = (0..3).map(|name| request(name, 1, 1, Sampling::GREEDY)).collect();
+    requests[1].prompt.clear();
+    requests[2].max_new_tokens = usize::MAX;
+    let found = generate(&engine, &requests);
+    assert!(found[&0].is_ok());
+    assert_eq!(found[&1].as_ref().unwrap_err(), "the prompt of cell cell 1 is empty");
+    assert!(found[&2].as_ref().unwrap_err().contains("cell 2"));
+}
+
+#[test]
+fn samples_that_end_at_their_first_draw_are_followed_by_others() {
+    let early_stop = Some(EarlyStop { ranks: 1, every: 1 });
+    // The first token is that of a tag before the class: none of the samples comes to its genes.
+    let fields = [HeaderField::one_of("class", ["Astro"])];
+    let grammar = Grammar::new(&tokenizer(), &panel()).unwrap().with_fields(&tokenizer(), &fields).unwrap();
+    let engine = engine().with_grammar(grammar).with_forced_tokens(ForcedTokens::OneByOne);
+    let engine = engine.with_expectation(ExpectationOptions { early_stop, ..ExpectationOptions::default() });
+    let header = "<pos> X: 1, Y: 2".to_owned();
+    let request = Request { prompt: header.clone(), header, max_new_tokens: 1, ..request(1, 0, 4_096, Sampling::AS_TRAINED) };
+    let (_, ranking) = engine.expected_ranking(&request).unwrap();
+    assert_eq!(ranking.trajectories(), 0);
 }
 
 #[test]
@@ -207,9 +321,14 @@ fn streamed_text_is_the_text_of_the_continuation() {
 
 #[test]
 fn a_request_is_given_up_while_it_is_written() {
-    let engine = in_one_batch(engine());
+    for engine in [engine(), in_one_batch(engine())] {
+        check_giving_up(&engine);
+    }
+}
+
+fn check_giving_up(engine: &LocalGenerator) {
     let requests: Vec<Request> = (0..4).map(|name| request(name, 2, 2, Sampling::AS_TRAINED)).collect();
-    let mut expected = generate(&engine, &requests);
+    let mut expected = generate(engine, &requests);
     expected.remove(&1);
     let (pieces, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     engine.stream(
@@ -243,8 +362,14 @@ fn a_break_gives_up_all_that_is_not_delivered() {
 
 #[test]
 fn an_interrupt_ends_a_request_in_the_middle() {
+    for engine in [engine(), in_one_batch(engine())] {
+        check_interrupt(engine);
+    }
+}
+
+fn check_interrupt(engine: LocalGenerator) {
     let flag = Arc::new(AtomicBool::new(false));
-    let engine = in_one_batch(engine()).with_interrupt(Arc::clone(&flag));
+    let engine = engine.with_interrupt(Arc::clone(&flag));
     let requests: Vec<Request> = (0..3).map(|name| request(name, 2, 2, Sampling::AS_TRAINED)).collect();
     let hear = |_, _, _: &str| {
         flag.store(true, Ordering::Relaxed);

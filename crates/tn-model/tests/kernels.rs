@@ -169,7 +169,7 @@ impl Decoding {
     fn append(&mut self, source: &mut Source, runs: &[(usize, usize)]) {
         let new = self.runs(runs);
         let rows = new.iter().map(|run| run.tokens).sum();
-        self.own.append(&source.tensor([rows, 16]), &source.tensor([rows, 16]), &new);
+        self.own.append(&source.tensor([rows, 16]), &source.tensor([rows, 16]), &new, 100);
         new.iter().for_each(|run| self.lengths[run.slot] += run.tokens);
     }
 

@@ -39,7 +39,7 @@ impl Calibration {
         for (ranking, task) in rankings.into_iter().zip(tasks) {
             let observed = CellSentence::parse(&task.answer).with_context(|| format!("the answer of the task of {}", task.cell_name))?;
             // Over few trajectories, the expected number of ranks that a gene holds may come out above 1.
-            let presence: Vec<f32> = ranking.presence(K).into_iter().map(|p| p.min(1.0)).collect();
+            let presence: Vec<f32> = ranking.presence(K).into_iter().map(|p| if p > 1.0 { 1.0 } else { p }).collect();
             table.add_cell(&presence, panel, observed.ranking(), K)?;
         }
         let bin = |bin: &ReliabilityBin| Bin {

@@ -39,9 +39,12 @@ impl Decoding<'_> {
     /// Returns the tokens of the prompt of a request.
     ///
     /// # Errors
-    /// Returns an error when the prompt does not fit into the context.
+    /// Returns an error when the prompt is empty or does not fit into the context.
     pub(super) fn prompt(&self, request: &Request) -> Result<Vec<u32>, GenerateError> {
         let tokens = self.tokenizer.encode_ids(&request.prompt);
+        if tokens.is_empty() {
+            return Err(GenerateError::EmptyPrompt { cell_name: request.id.clone() });
+        }
         let context = self.model.config().max_position_embeddings;
         if tokens.len().saturating_add(request.max_new_tokens) > context {
             return Err(GenerateError::PromptTooLong {
@@ -56,7 +59,7 @@ impl Decoding<'_> {
 
     /// Returns the most tokens of a continuation of a request: beyond the last one, there may be a look at how a gene would go on.
     pub(super) fn capacity(&self, request: &Request) -> usize {
-        request.max_new_tokens + self.grammar.map_or(0, |grammar| grammar.genes().depth())
+        request.max_new_tokens.saturating_add(self.grammar.map_or(0, |grammar| grammar.genes().depth()))
     }
 
     /// Returns the bytes that a request takes at most while it is decoded.

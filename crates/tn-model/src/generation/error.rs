@@ -46,7 +46,13 @@ pub enum GenerateError {
         /// Its range.
         expected: &'static str,
     },
-    /// An engine has not kept the contract of [`Generator`](super::Generator).
+    /// There is no text to be continued.
+    #[error("the prompt of cell {cell_name} is empty")]
+    EmptyPrompt {
+        /// The target.
+        cell_name: String,
+    },
+    /// An engine was interrupted, or has not kept the contract of [`Generator`](super::Generator).
     #[error("the engine did not answer the request of cell {cell_name}")]
     Unanswered {
         /// The target.

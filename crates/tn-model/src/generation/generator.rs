@@ -12,7 +12,7 @@ use super::{GenerateError, Sampling};
 ///
 /// # Contract
 ///
-/// - Every request is delivered once, unless `deliver` said stop before; when `generate` returns, nothing is delivered any more.
+/// - Every request is delivered once, unless `deliver` said stop before or the engine is interrupted in a way of its own; when `generate` returns, nothing is delivered any more.
 /// - A request that fails delivers its error and does not stop the others.
 /// - What is delivered for a request depends on the request only: not on the other requests, their order, or the number of threads.
 pub trait Generator: Sync {

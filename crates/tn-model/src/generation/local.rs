@@ -153,7 +153,7 @@ impl LocalGenerator {
     /// Returns the continuations of one request, in the order of the samples.
     ///
     /// # Errors
-    /// Returns an error when the prompt does not fit into the context.
+    /// Returns an error when the prompt is empty or does not fit into the context, or the interrupt flag is set before the end.
     pub fn continuations(&self, request: &Request) -> Result<Vec<Continuation>, GenerateError> {
         Ok(self.continuations_and_passes(request)?.0)
     }
@@ -161,7 +161,7 @@ impl LocalGenerator {
     /// Returns the continuations of one request, in the order of the samples, and how often the model was run for them.
     ///
     /// # Errors
-    /// Returns an error when the prompt does not fit into the context, or the interrupt flag is set before the end.
+    /// Returns an error when the prompt is empty or does not fit into the context, or the interrupt flag is set before the end.
     pub fn continuations_and_passes(&self, request: &Request) -> Result<(Vec<Continuation>, Passes), GenerateError> {
         let outcome = self.outcome(request, Wanted::Samples)?;
         Ok((self.all_continuations(&outcome), outcome.passes))
@@ -174,7 +174,8 @@ impl LocalGenerator {
     /// ended.
     ///
     /// # Errors
-    /// Returns an error when the request asks for no sample, or its prompt does not fit into the context.
+    /// Returns an error when the request asks for no sample, its prompt is empty or does not fit into the context, or the interrupt flag is set
+    /// before the end.
     ///
     /// # Panics
     /// Panics when the generator has no panel.

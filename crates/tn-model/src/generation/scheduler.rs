@@ -1,27 +1,27 @@
 //! Continuous batching: many requests in the same passes of the model, each beginning when there is room and leaving when it is done.
 
 use std::ops::ControlFlow;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::GenerateError;
 use super::decoding::Decoding;
 use super::generator::Request;
 use super::session::{Outcome, Session};
-use crate::kernels::host;
-use crate::qwen3::{Continuations, Part, pass};
+use crate::qwen3::{Continuations, PackedQwen3, Part, pass};
 
 /// How many requests are decoded together.
 ///
 /// Neither what is written nor its order within a request depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// Tokens of one pass: of texts that are being written, and, where those leave room, of prompts, which are read in parts.
+    /// Texts that are written together at most, and tokens of one pass: what the texts leave is for prompts, which are read in parts. Where
+    /// a grammar forces tokens or branches are looked at, a pass may have more.
     pub tokens: usize,
-    /// Bytes that keys and values of the requests take together at most. A request that would exceed it by itself is decoded alone.
+    /// Bytes that keys and values of all requests take together at most. A request that would exceed it by itself is decoded alone.
     pub cache_bytes: usize,
     /// Bytes of weights up to which every thread decodes one request at a time, with all its samples: such weights stay in the caches of the
     /// processor, and threads that do not wait for each other are faster.
@@ -31,7 +31,7 @@ pub struct Batching {
 impl Default for Batching {
     /// 512 tokens, which keep the processor busy, 4 GiB, and models of 32 MiB.
     fn default() -> Self {
-        Self { tokens: 512, cache_bytes: 4 << 30, small_model_bytes: 32 << 20 }
+        Self { tokens: 512, cache_bytes: 4 << 30, small_model_bytes: PackedQwen3::SMALL }
     }
 }
 
@@ -69,17 +69,32 @@ struct Active<'a> {
 
 /// What the batches of one call share.
 struct Shared {
-    /// The first request that is not begun.
-    next: Mutex<usize>,
+    queue: Mutex<Queue>,
     is_stopped: AtomicBool,
-    bytes: AtomicUsize,
+}
+
+/// The requests that are not begun.
+#[derive(Default)]
+struct Queue {
+    /// The first of them.
+    next: usize,
+    /// Its prompt, once somebody has looked at it.
+    prompt: Option<Vec<u32>>,
+    /// What the requests take that are being decoded.
+    bytes: usize,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl<'a> Scheduler<'a> {
     /// Decodes all requests: one for each thread at a time where the model is small, else in one batch whose products are divided among the
     /// threads.
     pub(super) fn run(&self) {
-        let shared = Shared { next: Mutex::new(0), is_stopped: AtomicBool::new(false), bytes: AtomicUsize::new(0) };
+        let shared = Shared { queue: Mutex::default(), is_stopped: AtomicBool::new(false) };
         match self.decoding.model.size_in_bytes() <= self.batching.small_model_bytes && self.requests.len() > 1 {
             true => drop(rayon::broadcast(|_| self.run_batch(&shared, 1))),
             false => self.run_batch(&shared, usize::MAX),
@@ -96,7 +111,9 @@ impl<'a> Scheduler<'a> {
             }
             self.step(&mut active);
             for done in active.extract_if(.., |active| active.has_been_given_up || active.session.is_done()) {
-                shared.bytes.fetch_sub(done.bytes, Ordering::Relaxed);
+                let mut queue = shared.queue();
+                queue.bytes = queue.bytes.saturating_sub(done.bytes);
+                drop(queue);
                 if !done.has_been_given_up {
                     let index = done.index;
                     let outcome = done.session.finish(&mut |sample, text| (self.hear)(index, sample, text));
@@ -120,42 +137,45 @@ impl<'a> Scheduler<'a> {
     fn admit(&self, shared: &Shared, active: &mut Vec<Active<'a>>, most: usize) {
         while active.len() < most && !self.is_stopped(shared) {
             let texts: usize = active.iter().map(|active| self.requests[active.index].samples as usize).sum();
-            let Some(index) = self.next(shared, active.is_empty(), texts) else { return };
-            match self.begin(index) {
-                Ok(begun) => {
-                    shared.bytes.fetch_add(begun.bytes, Ordering::Relaxed);
-                    active.push(begun);
+            match self.next(shared, texts) {
+                Some((index, Ok((prompt, bytes)))) => {
+                    let session = self.session(&self.requests[index], prompt);
+                    active.push(Active { index, session, bytes, has_been_given_up: false });
                 }
-                Err(error) => self.hand_over(shared, index, Err(error)),
+                Some((index, Err(error))) => self.hand_over(shared, index, Err(error)),
+                None => return,
             }
         }
     }
 
-    /// Takes the next request from the queue, if there is room for it beside others, or none is being decoded.
-    fn next(&self, shared: &Shared, is_idle: bool, texts: usize) -> Option<usize> {
-        let mut next = shared.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let request = self.requests.get(*next)?;
-        let fits = || {
-            // At least one byte of a prompt becomes a token.
-            let bytes = self.decoding.size_in_bytes(request, request.prompt.len());
-            texts + request.samples as usize <= self.batching.tokens
-                && shared.bytes.load(Ordering::Relaxed).saturating_add(bytes) <= self.batching.cache_bytes
+    /// Takes the next request from the queue and reserves its bytes, if there is room for it beside others, or none is being decoded.
+    fn next(&self, shared: &Shared, texts: usize) -> Option<(usize, Result<(Vec<u32>, usize), GenerateError>)> {
+        let mut queue = shared.queue();
+        let (index, request) = (queue.next, self.requests.get(queue.next)?);
+        let prompt = match queue.prompt.take().map_or_else(|| self.decoding.prompt(request), Ok) {
+            Ok(prompt) => prompt,
+            Err(error) => {
+                queue.next += 1;
+                return Some((index, Err(error)));
+            }
         };
-        (is_idle || fits()).then(|| {
-            *next += 1;
-            *next - 1
-        })
+        let bytes = self.decoding.size_in_bytes(request, prompt.len());
+        let has_room = queue.bytes.saturating_add(bytes) <= self.batching.cache_bytes;
+        let has_place = texts == 0 || texts.saturating_add(request.samples as usize) <= self.batching.tokens;
+        if !has_place || !(has_room || queue.bytes == 0) {
+            queue.prompt = Some(prompt);
+            return None;
+        }
+        queue.next += 1;
+        queue.bytes = queue.bytes.saturating_add(bytes);
+        Some((index, Ok((prompt, bytes))))
     }
 
-    fn begin(&self, index: usize) -> Result<Active<'a>, GenerateError> {
-        let request = &self.requests[index];
-        let prompt = self.decoding.prompt(request)?;
-        let bytes = self.decoding.size_in_bytes(request, prompt.len());
-        let session = match self.wanted {
+    fn session(&self, request: &'a Request, prompt: Vec<u32>) -> Session<'a> {
+        match self.wanted {
             Wanted::Samples => Session::samples(self.decoding, request, prompt),
             Wanted::ExpectedRanking => Session::expected_ranking(self.decoding, request, prompt),
-        };
-        Ok(Active { index, session, bytes, has_been_given_up: false })
+        }
     }
 
     /// Takes all requests through one pass of the model.
@@ -172,10 +192,9 @@ impl<'a> Scheduler<'a> {
         let drawn: usize = logits.iter().flatten().map(|logits| logits.dims().iter().product::<usize>()).sum();
         let mut answers: Vec<Option<_>> = active.iter().map(|_| None).collect();
         asked.into_iter().zip(logits).for_each(|(at, logits)| answers[at] = logits);
-        let advance = |(active, logits): (&mut Active<'a>, Option<burn::tensor::Tensor<2>>)| {
-            let logits = logits.map(|logits| host::values(&logits));
+        let advance = |(active, logits): (&mut Active<'a>, Option<Tensor<2>>)| {
             let index = active.index;
-            let heard = active.session.advance(logits.as_deref(), &mut |sample, text| (self.hear)(index, sample, text));
+            let heard = active.session.advance(logits.as_ref(), &mut |sample, text| (self.hear)(index, sample, text));
             active.has_been_given_up = heard.is_break();
         };
         match drawn >= PARALLEL {

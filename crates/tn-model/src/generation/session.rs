@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use burn::tensor::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -52,6 +53,9 @@ enum Next {
     /// How the genes go on that do not end as the drawn tokens would have ended those before.
     LookAfterDraw(Vec<Branch>, Vec<u32>),
     Push(Vec<Vec<u32>>),
+    /// Nothing: the logits of the next draw are there already.
+    Draw,
+    /// Nothing more.
     Nothing,
 }
 
@@ -114,7 +118,7 @@ impl<'a> Session<'a> {
             Next::Read => self.continuations.as_ref().map_or(0, Continuations::unread),
             Next::LookBeforeDraw(branches) | Next::LookAfterDraw(branches, _) => branches.iter().map(|branch| branch.tokens.len()).sum(),
             Next::Push(runs) => runs.iter().map(Vec::len).sum(),
-            Next::Nothing => 0,
+            Next::Draw | Next::Nothing => 0,
         }
     }
 
@@ -130,33 +134,37 @@ impl<'a> Session<'a> {
             Next::Read => Step::Read(Some(of_prompt.min(continuations.unread())).filter(|&tokens| tokens > 0)?),
             Next::LookBeforeDraw(branches) | Next::LookAfterDraw(branches, _) => Step::Peek(branches),
             Next::Push(runs) => Step::Push(runs),
-            Next::Nothing => return None,
+            Next::Draw | Next::Nothing => return None,
         };
         Some(Part { continuations, step })
     }
 
-    /// Goes on after a pass, with the logits that it gave the session, if any. `hear` gets the text of samples that is new and will stay.
-    ///
-    /// # Errors
-    /// Breaks when `hear` does.
-    pub(super) fn advance(&mut self, logits: Option<&[f32]>, hear: &mut Hear<'_>) -> ControlFlow<()> {
+    /// Goes on after a pass, with the logits that it gave the session, if any. `hear` gets the text of samples that is new and will stay;
+    /// a break of it is passed on.
+    pub(super) fn advance(&mut self, logits: Option<&Tensor<2>>, hear: &mut Hear<'_>) -> ControlFlow<()> {
         let Some(logits) = logits else { return ControlFlow::Continue(()) };
         match std::mem::replace(&mut self.next, Next::Nothing) {
             Next::Read | Next::Push(_) => {
                 self.passes_of_round += 1;
                 self.observe();
-                self.look_before_draw(hear)
+                self.look_before_draw(hear)?;
             }
             Next::LookBeforeDraw(_) => {
                 self.seen(logits);
-                self.look_before_draw(hear)
+                self.look_before_draw(hear)?;
             }
             Next::LookAfterDraw(_, tokens) => {
                 self.seen(logits);
-                self.look_after_draw(tokens, hear)
+                self.look_after_draw(tokens, hear)?;
             }
-            Next::Nothing => ControlFlow::Continue(()),
+            Next::Draw | Next::Nothing => {}
         }
+        // Samples that ended at their first draw were followed by others of the same prompt.
+        while matches!(self.next, Next::Draw) {
+            self.next = Next::Nothing;
+            self.look_before_draw(hear)?;
+        }
+        ControlFlow::Continue(())
     }
 
     /// Returns what has come out; `hear` gets the text that no draw has written.
@@ -208,6 +216,7 @@ impl<'a> Session<'a> {
                 // The prompt, which is not read again.
                 self.passes_of_round = 1;
                 self.observe();
+                self.next = Next::Draw;
                 return;
             }
         }
@@ -242,9 +251,9 @@ impl<'a> Session<'a> {
     }
 
     /// Gives the expectation the logits of the branches that it wanted.
-    fn seen(&mut self, logits: &[f32]) {
+    fn seen(&mut self, logits: &Tensor<2>) {
         if let Some(expected) = &mut self.expected {
-            expected.expectation.seen(&self.trajectories, logits);
+            expected.expectation.seen(&self.trajectories, &host::values(logits));
         }
     }
 
@@ -305,7 +314,7 @@ impl<'a> Session<'a> {
         self.running = kept.iter().map(|&row| running[row]).collect();
         if kept.is_empty() {
             self.end_round();
-            return if self.running.is_empty() { ControlFlow::Continue(()) } else { self.look_before_draw(hear) };
+            return ControlFlow::Continue(());
         }
         if let Some(continuations) = self.continuations.as_mut().filter(|_| kept.len() < count) {
             continuations.keep(&kept);

@@ -82,7 +82,7 @@ pub struct Run {
 }
 
 impl Entries {
-    /// Returns entries of some slots with room for `room` tokens each, on the device of `like`.
+    /// Returns entries of some slots with room for `room` tokens each, on a device.
     #[must_use]
     pub fn empty(slots: usize, room: usize, width: usize, device: &burn::tensor::Device) -> Self {
         let empty = || Tensor::zeros([slots, room, width], device);
@@ -90,16 +90,20 @@ impl Entries {
     }
 
     /// Writes the keys and the values of the tokens of some runs, not more than one of each slot, behind what the slots have, and makes
-    /// room for them where there is none.
+    /// room for them where there is none, but for no more than `capacity` tokens.
     ///
     /// # Shapes
     /// `k`, `v`: `[tokens of all runs, key_heads * head_dim]`.
-    pub fn append(&mut self, k: &Tensor<2>, v: &Tensor<2>, runs: &[Run]) {
+    ///
+    /// # Panics
+    /// Panics when a slot would have more than `capacity` tokens.
+    pub fn append(&mut self, k: &Tensor<2>, v: &Tensor<2>, runs: &[Run], capacity: usize) {
         let needed = runs.iter().map(|run| run.own + run.tokens).max().unwrap_or(0);
+        assert!(needed <= capacity, "the cache has no room for another token");
         for (entries, rows) in [(&mut self.keys, k), (&mut self.values, v)] {
             // Moved out, so that the entries have one owner and are changed in place.
             let nothing = Tensor::empty([0, 0, 0], &entries.device());
-            let own = with_room(std::mem::replace(entries, nothing), needed);
+            let own = with_room(std::mem::replace(entries, nothing), needed, capacity);
             *entries = write(own, rows, runs);
         }
     }
@@ -112,19 +116,21 @@ impl Entries {
     }
 }
 
-fn with_room(entries: Tensor<3>, needed: usize) -> Tensor<3> {
+fn with_room(entries: Tensor<3>, needed: usize, capacity: usize) -> Tensor<3> {
     let [slots, room, width] = entries.dims();
     if needed <= room {
         return entries;
     }
-    let more = (needed - room).max(room / 2).max(GROWTH);
+    let more = (needed - room).max(room / 2).max(GROWTH).min(capacity - room);
     let empty = Tensor::zeros([slots, more, width], &entries.device());
     if room == 0 { empty } else { Tensor::cat(vec![entries, empty], 1) }
 }
 
 fn write(entries: Tensor<3>, rows: &Tensor<2>, runs: &[Run]) -> Tensor<3> {
     let [_, room, width] = entries.dims();
-    match (HostFloats::of(&entries).is_some(), HostFloats::of(rows)) {
+    // Not in the expression of the match, which would keep a second owner of the values alive, and have them copied.
+    let is_on_host = HostFloats::of(&entries).is_some();
+    match (is_on_host, HostFloats::of(rows)) {
         (true, Some(rows)) => host::update(entries, |entries| {
             let mut rows = &*rows;
             for run in runs {

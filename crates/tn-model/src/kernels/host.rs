@@ -53,6 +53,11 @@ pub(crate) fn values<const D: usize>(tensor: &Tensor<D>) -> HostFloats {
     HostFloats::of(tensor).unwrap_or_else(|| view(&self::tensor(to_vec(tensor), tensor.dims())))
 }
 
+/// Returns a tensor with values of its own where they are in host memory, so that it holds no larger tensor that it is a part of.
+pub(crate) fn copied<const D: usize>(tensor: &Tensor<D>) -> Tensor<D> {
+    HostFloats::of(tensor).map_or_else(|| tensor.clone(), |values| self::tensor(values.to_vec(), tensor.dims()))
+}
+
 /// Returns the values of any tensor, copying from its device where needed.
 pub(crate) fn to_vec<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     match HostFloats::of(tensor) {

@@ -9,6 +9,7 @@ use super::block::{Places, QueryKeyValue};
 use super::packed::PackedQwen3;
 use crate::kernels::attention::{self, AttentionShape};
 use crate::kernels::decode_attention::{self, Entries, LayerCache, PromptKeys, Run};
+use crate::kernels::host;
 use crate::kernels::qk_norm_rope::RotaryTable;
 
 /// Products of a query and a key value from which the parts of a pass attend on several threads.
@@ -256,7 +257,12 @@ impl<'m> Continuations<'m> {
     }
 
     /// Keeps only the named continuations, in the given order.
+    ///
+    /// # Panics
+    /// Panics when none is named, or one twice.
     pub fn keep(&mut self, continuations: &[usize]) {
+        let are_different = continuations.iter().enumerate().all(|(at, i)| !continuations[..at].contains(i));
+        assert!(are_different && !continuations.is_empty(), "continuations {continuations:?} cannot be kept");
         self.slots = continuations.iter().map(|&i| self.slots[i]).collect();
         self.logits = joined(continuations.iter().map(|&i| self.logits.clone().narrow(0, i, 1)).collect());
     }
@@ -305,7 +311,7 @@ impl<'m> Continuations<'m> {
     fn attend(&mut self, layer: usize, plan: &Plan, heads: &QueryKeyValue, only_looks: bool, shape: AttentionShape) -> Tensor<2> {
         match &mut self.layers[layer] {
             LayerKeys::Reading(entries) => {
-                entries.append(&heads.k, &heads.v, &plan.runs);
+                entries.append(&heads.k, &heads.v, &plan.runs, self.prompt.len());
                 let read = self.read + plan.tokens.len();
                 let (keys, values) = entries.of(0, read);
                 let attended = attention::forward(&heads.q, &keys, &values, shape).output;
@@ -319,7 +325,7 @@ impl<'m> Continuations<'m> {
             LayerKeys::Read(cache) => {
                 let attended = decode_attention::forward(&heads.q, &heads.k, &heads.v, &plan.runs, cache, shape);
                 if !only_looks {
-                    cache.own.append(&heads.k, &heads.v, &plan.runs);
+                    cache.own.append(&heads.k, &heads.v, &plan.runs, self.capacity);
                 }
                 attended
             }
@@ -339,8 +345,9 @@ impl<'m> Continuations<'m> {
         let Some(logits) = logits else { return };
         match step {
             Step::Read(_) => {
-                self.prompt_logits = logits.clone();
-                self.logits = logits.clone().repeat_dim(0, self.count());
+                // A copy: a view would keep the logits of the whole pass.
+                self.prompt_logits = host::copied(logits);
+                self.logits = self.prompt_logits.clone().repeat_dim(0, self.count());
             }
             Step::Push(_) => self.logits = logits.clone(),
             Step::Peek(_) => {}

@@ -91,7 +91,10 @@ impl Qwen3 {
 
     /// Returns the rotations of at least `length` positions.
     pub(crate) fn rotations(&self, length: usize) -> Arc<RotaryTable> {
-        rotations(&self.rotations, &self.config, length)
+        match self.rotations.len() >= length {
+            true => Arc::clone(&self.rotations),
+            false => Arc::new(RotaryTable::new(self.config.head_dim, self.config.rope_theta, length)),
+        }
     }
 
     pub(crate) fn head(&self) -> &Tensor<2> {
@@ -317,14 +320,6 @@ impl<E> Reader<'_, '_, E> {
             shape: AttentionShape::of(config),
             eps: config.rms_norm_eps as f32,
         })
-    }
-}
-
-/// Returns prepared rotations if they suffice for `length` positions, else new ones.
-pub(super) fn rotations(prepared: &Arc<RotaryTable>, config: &Qwen3Config, length: usize) -> Arc<RotaryTable> {
-    match prepared.len() >= length {
-        true => Arc::clone(prepared),
-        false => Arc::new(RotaryTable::new(config.head_dim, config.rope_theta, length)),
     }
 }
 

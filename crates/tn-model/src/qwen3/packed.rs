@@ -1,12 +1,12 @@
 //! The decoder as generation reads it: weights packed once, without what training needs.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Device, Tensor};
 
 use super::block::{Block, Places, QueryKeyValue};
-use super::decoder::{Qwen3, place, rotations};
+use super::decoder::{Qwen3, place};
 use super::linear::Linear;
 use super::matrix::Matrix;
 use crate::kernels::attention::AttentionShape;
@@ -39,7 +39,8 @@ pub struct PackedQwen3 {
     pub(super) blocks: Vec<PackedBlock>,
     norm: Tensor<1>,
     head: Option<Matrix>,
-    rotations: Arc<RotaryTable>,
+    /// Grows with the texts.
+    rotations: Arc<Mutex<Arc<RotaryTable>>>,
 }
 
 /// The weights of one block.
@@ -61,6 +62,9 @@ pub(super) struct PackedBlock {
 }
 
 impl PackedQwen3 {
+    /// Bytes of weights that stay in the caches of a processor.
+    pub(crate) const SMALL: usize = 32 << 20;
+
     /// Packs a decoder, adapters merged into its weights.
     #[must_use]
     pub fn pack(model: &Qwen3, format: WeightFormat) -> Self {
@@ -71,7 +75,7 @@ impl PackedQwen3 {
             blocks: model.blocks.iter().map(|block| PackedBlock::pack(block, format)).collect(),
             norm: model.norm.clone(),
             head: model.head.as_ref().map(|head| Matrix::new(head, format)),
-            rotations: model.rotations(0),
+            rotations: Arc::new(Mutex::new(model.rotations(0))),
         }
     }
 
@@ -88,17 +92,10 @@ impl PackedQwen3 {
             blocks: (0..config.num_hidden_layers).map(|layer| reader.block(layer)).collect::<Result<_, _>>()?,
             norm: reader.vector(Qwen3Config::FINAL_NORM)?,
             head: if config.tie_word_embeddings { None } else { Some(reader.matrix(Qwen3Config::HEAD, table)?) },
-            rotations: Arc::new(RotaryTable::new(config.head_dim, config.rope_theta, 0)),
+            rotations: Arc::new(Mutex::new(Arc::new(RotaryTable::new(config.head_dim, config.rope_theta, 0)))),
             format,
             config,
         })
-    }
-
-    /// Prepares the rotations for texts of up to `length` tokens; longer ones compute their own each time.
-    #[must_use]
-    pub fn with_context(mut self, length: usize) -> Self {
-        self.rotations = Arc::new(RotaryTable::new(self.config.head_dim, self.config.rope_theta, length));
-        self
     }
 
     /// Returns the configuration.
@@ -113,6 +110,11 @@ impl PackedQwen3 {
         self.format
     }
 
+    /// Returns whether the weights stay in the caches of the processor, so that threads had better work each by itself.
+    pub(crate) fn is_small(&self) -> bool {
+        self.size_in_bytes() <= Self::SMALL
+    }
+
     pub(super) fn device(&self) -> Device {
         self.norm.device()
     }
@@ -125,9 +127,13 @@ impl PackedQwen3 {
         tables.into_iter().flatten().map(Matrix::size_in_bytes).sum::<usize>() + self.blocks.iter().map(of_block).sum::<usize>()
     }
 
-    /// Returns the rotations of at least `length` positions.
+    /// Returns the rotations of at least `length` positions. Those of a length are computed once.
     pub(super) fn rotations(&self, length: usize) -> Arc<RotaryTable> {
-        rotations(&self.rotations, &self.config, length)
+        let mut prepared = self.rotations.lock().unwrap_or_else(PoisonError::into_inner);
+        if prepared.len() < length {
+            *prepared = Arc::new(RotaryTable::new(self.config.head_dim, self.config.rope_theta, length.next_power_of_two()));
+        }
+        Arc::clone(&prepared)
     }
 
     /// Returns the embedding of some tokens, `[ids, hidden]`.

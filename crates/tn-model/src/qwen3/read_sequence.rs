@@ -12,7 +12,7 @@ use crate::kernels::host;
 pub struct ReadSequence<'m> {
     model: &'m PackedQwen3,
     ids: Vec<u32>,
-    layers: Vec<(Tensor<2>, Tensor<2>)>,
+    layers: Vec<KeysAndValues>,
 }
 
 impl<'m> ReadSequence<'m> {
@@ -22,7 +22,8 @@ impl<'m> ReadSequence<'m> {
     /// Panics when `scored` is 0 or not below the number of tokens, or a token is not below the vocabulary size.
     #[must_use]
     pub fn read(model: &'m PackedQwen3, ids: &[u32], scored: usize) -> (Self, Vec<f64>) {
-        let (layers, scores) = run(model, &[], 0, ids, scored);
+        let mut layers = Vec::with_capacity(model.blocks.len());
+        let scores = run(model, &[], 0, ids, scored, |keys_and_values| layers.push(keys_and_values));
         (Self { model, ids: ids.to_vec(), layers }, scores)
     }
 
@@ -35,19 +36,26 @@ impl<'m> ReadSequence<'m> {
     pub fn score(&self, ids: &[u32], scored: usize) -> Vec<f64> {
         assert!(scored > 0 && scored < ids.len(), "there are tokens to score, and one before them");
         let common = self.ids.iter().zip(ids).take_while(|(a, b)| a == b).count();
-        run(self.model, &self.layers, common.min(scored - 1), ids, scored).1
+        run(self.model, &self.layers, common.min(scored - 1), ids, scored, drop)
     }
 }
 
-type Layers = Vec<(Tensor<2>, Tensor<2>)>;
+type KeysAndValues = (Tensor<2>, Tensor<2>);
 
-/// Runs the tokens after the first `known` ones, whose keys and values are the first rows of `layers`.
-fn run(model: &PackedQwen3, layers: &[(Tensor<2>, Tensor<2>)], known: usize, ids: &[u32], scored: usize) -> (Layers, Vec<f64>) {
+/// Runs the tokens after the first `known` ones, whose keys and values are the first rows of `layers`; `keep` gets those of all tokens,
+/// layer by layer.
+fn run(
+    model: &PackedQwen3,
+    layers: &[KeysAndValues],
+    known: usize,
+    ids: &[u32],
+    scored: usize,
+    mut keep: impl FnMut(KeysAndValues),
+) -> Vec<f64> {
     assert!(scored > known && scored < ids.len(), "there are tokens to score, and one before them");
     let (table, positions) = (model.rotations(ids.len()), positions(ids.len()));
     let places = Places { table: &table, positions: &positions[known..] };
     let mut x = model.embed(&ids[known..]);
-    let mut read = Vec::with_capacity(model.blocks.len());
     for (layer, block) in model.blocks.iter().enumerate() {
         let heads = block.query_key_value(&x, places);
         let (k, v) = match layers.get(layer).filter(|_| known > 0) {
@@ -59,13 +67,12 @@ fn run(model: &PackedQwen3, layers: &[(Tensor<2>, Tensor<2>)], known: usize, ids
         };
         let attended = attention::forward(&heads.q, &k, &v, block.shape);
         x = block.after_attention(x, &attended.output);
-        read.push((k, v));
+        keep((k, v));
     }
     let rows = x.narrow(0, scored - 1 - known, ids.len() - scored);
     let logits = host::to_vec(&model.logits(&rows));
     let vocabulary = logits.len() / (ids.len() - scored);
-    let scores = logits.chunks_exact(vocabulary).zip(&ids[scored..]).map(|(row, &id)| log_probability(row, id)).collect();
-    (read, scores)
+    logits.chunks_exact(vocabulary).zip(&ids[scored..]).map(|(row, &id)| log_probability(row, id)).collect()
 }
 
 fn log_probability(logits: &[f32], id: u32) -> f64 {
