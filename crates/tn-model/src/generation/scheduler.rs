@@ -84,6 +84,12 @@ struct Queue {
     bytes: usize,
 }
 
+/// A request that there is room for.
+struct Admitted {
+    prompt: Vec<u32>,
+    bytes: usize,
+}
+
 impl Shared {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -138,7 +144,7 @@ impl<'a> Scheduler<'a> {
         while active.len() < most && !self.is_stopped(shared) {
             let texts: usize = active.iter().map(|active| self.requests[active.index].samples as usize).sum();
             match self.next(shared, texts) {
-                Some((index, Ok((prompt, bytes)))) => {
+                Some((index, Ok(Admitted { prompt, bytes }))) => {
                     let session = self.session(&self.requests[index], prompt);
                     active.push(Active { index, session, bytes, has_been_given_up: false });
                 }
@@ -149,7 +155,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Takes the next request from the queue and reserves its bytes, if there is room for it beside others, or none is being decoded.
-    fn next(&self, shared: &Shared, texts: usize) -> Option<(usize, Result<(Vec<u32>, usize), GenerateError>)> {
+    fn next(&self, shared: &Shared, texts: usize) -> Option<(usize, Result<Admitted, GenerateError>)> {
         let mut queue = shared.queue();
         let (index, request) = (queue.next, self.requests.get(queue.next)?);
         let prompt = match queue.prompt.take().map_or_else(|| self.decoding.prompt(request), Ok) {
@@ -168,7 +174,7 @@ impl<'a> Scheduler<'a> {
         }
         queue.next += 1;
         queue.bytes = queue.bytes.saturating_add(bytes);
-        Some((index, Ok((prompt, bytes))))
+        Some((index, Ok(Admitted { prompt, bytes })))
     }
 
     fn session(&self, request: &'a Request, prompt: Vec<u32>) -> Session<'a> {
