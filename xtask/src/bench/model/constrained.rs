@@ -58,7 +58,7 @@ fn panel(genes: usize) -> Result<Vocabulary> {
 
 fn row(bench: &Bench, name: &str, spelling: &str, config: &Qwen3Config, tokenizer: SentenceTokenizer, panel: &Vocabulary) -> Result<Row> {
     let folder = bench.inputs.checkpoint(config, WeightType::Bf16)?;
-    let model = PackedQwen3::load(folder, WeightFormat::Bf16)?.with_context(1_024);
+    let model = PackedQwen3::load(folder, WeightFormat::Bf16)?;
     let grammar = Grammar::new(&tokenizer, panel)?;
     let free = LocalGenerator::from_packed(model.clone(), tokenizer.clone())?;
     let constrained = LocalGenerator::from_packed(model, tokenizer)?.with_grammar(grammar);

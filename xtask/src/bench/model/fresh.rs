@@ -116,7 +116,7 @@ fn first_token(folder: &Path, format: &str, length: usize, threads: usize) -> Re
     super::start_threads(threads)?;
     let found = WeightFormat::ALL.into_iter().find(|known| known.name() == format);
     let Some(format) = found else { bail!("{format} is no format of weights") };
-    let model = PackedQwen3::load(folder, format)?.with_context(length + 1);
+    let model = PackedQwen3::load(folder, format)?;
     let mut prompts = Prompts::read(&model, &[tokens(0, length, model.config().vocab_size)], 1);
     Ok(json!({"token": prompts.decode(1)[0][0]}))
 }

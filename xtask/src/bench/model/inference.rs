@@ -86,8 +86,7 @@ fn load(bench: &Bench, folder: &Path, formats: &[WeightFormat], peer_type: &str)
     if let Some(peer) = &bench.peer {
         peer.ask(&json!({"do": "load", "folder": folder, "type": peer_type}))?;
     }
-    let context = bench.sizes.prompt.max(bench.sizes.prompts.1) + bench.sizes.decoded + 1;
-    let load = |&format| Ok((format, PackedQwen3::load(folder, format)?.with_context(context)));
+    let load = |&format| Ok((format, PackedQwen3::load(folder, format)?));
     formats.iter().map(load).collect()
 }
 
