@@ -163,7 +163,7 @@ impl LocalGenerator {
     /// # Errors
     /// Returns an error when the prompt is empty or does not fit into the context, or the interrupt flag is set before the end.
     pub fn continuations_and_passes(&self, request: &Request) -> Result<(Vec<Continuation>, Passes), GenerateError> {
-        let outcome = self.outcome(request, Wanted::Samples)?;
+        let outcome = self.outcome(request)?;
         Ok((self.all_continuations(&outcome), outcome.passes))
     }
 
@@ -266,9 +266,9 @@ impl LocalGenerator {
         Scheduler { decoding: &decoding, batching, requests, wanted, interrupt, hear, deliver }.run();
     }
 
-    fn outcome(&self, request: &Request, wanted: Wanted) -> Result<Outcome, GenerateError> {
+    fn outcome(&self, request: &Request) -> Result<Outcome, GenerateError> {
         let found = Mutex::new(Err(GenerateError::Unanswered { cell_name: request.id.clone() }));
-        self.run(std::slice::from_ref(request), wanted, &|_, _, _| ControlFlow::Continue(()), &|_, outcome| {
+        self.run(std::slice::from_ref(request), Wanted::Samples, &|_, _, _| ControlFlow::Continue(()), &|_, outcome| {
             *found.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
             ControlFlow::Continue(())
         });
