@@ -3,7 +3,7 @@
 Run:  python make_inference_fixtures.py   (seconds on one CPU core; it changes none of the other folders)
 Made with: see VERSIONS, which the script checks and writes into every expected.json.
 
-    long-inputs/   the last rows of logits of the four checkpoints after 127 and 1,000 tokens
+    long-inputs/   the last rows of logits of the four checkpoints after 127 and 1,000 tokens; what bf16 changes in the last one
     sampling/      which tokens the logits processors of `generate` keep, and with which probabilities; ties included
     schedules/     the learning rate of every step of transformers' schedules with warm-up
 
@@ -31,14 +31,27 @@ def write_json(folder, content):
     (folder / "expected.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
+def bf16_error(model, inputs, logits):
+    """The root mean square of what the model in bf16 is off, in the last row of each input."""
+    model = model.to(torch.bfloat16)
+    errors = {}
+    with torch.no_grad():
+        for row in inputs:
+            found = model(torch.tensor([row["ids"]])).logits[0, -1].float()
+            errors[row["length"]] = (found - logits[f"logits.{row['length']}"][-1]).square().mean().sqrt().item()
+    return errors
+
+
 def make_long_inputs():
     """The inputs are the same for all checkpoints."""
     folder = base.fresh("long-inputs")
-    content, arrays = {}, {}
+    content, arrays = {"bf16_error": {}}, {}
     for name in ["tied", "tied-lora", "untied", "wide"]:
         generator = torch.Generator().manual_seed(base.SEED + 8)
         logits = {}
-        inputs = base.expected_logits(base.load(name), LENGTHS, generator, logits)
+        model = base.load(name)
+        inputs = base.expected_logits(model, LENGTHS, generator, logits)
+        content["bf16_error"][name] = bf16_error(model, inputs, logits)
         content["inputs"] = [{key: row[key] for key in ["length", "ids", "first_position"]} for row in inputs]
         arrays |= {f"{name}.{key}": array for key, array in logits.items()}
     save_file({key: array.contiguous() for key, array in sorted(arrays.items())}, folder / "expected.safetensors")

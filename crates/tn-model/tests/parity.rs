@@ -122,6 +122,23 @@ fn logits_after_long_inputs_equal_those_of_transformers() {
 }
 
 #[test]
+fn in_bf16_logits_are_at_most_half_again_as_far_off_as_those_of_transformers() {
+    let (expected, arrays) = (expected("long-inputs"), arrays("long-inputs"));
+    for name in ["tied", "untied", "wide", "tied-lora"] {
+        let model = packed(name, WeightFormat::Bf16);
+        for input in expected["inputs"].as_array().unwrap() {
+            let (length, ids) = (input["length"].to_string(), ids(&input["ids"]));
+            let found = values(Continuations::start(&model, &ids, 1, 1).logits().clone());
+            let exact = array(&arrays, &format!("{name}.logits.{length}"));
+            let exact = &exact[exact.len() - found.len()..];
+            let squares: f32 = found.iter().zip(exact).map(|(a, b)| (a - b).powi(2)).sum();
+            let (ours, theirs) = ((squares / found.len() as f32).sqrt(), expected["bf16_error"][name][&length].as_f64().unwrap() as f32);
+            assert!(ours > 0.0 && ours < 1.5 * theirs, "{name}, {length} tokens: off by {ours}, transformers by {theirs}");
+        }
+    }
+}
+
+#[test]
 fn the_reference_path_gives_the_same_logits() {
     check_logits("tied", &Device::flex().autodiff());
 }
