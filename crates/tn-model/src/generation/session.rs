@@ -50,7 +50,7 @@ enum Next {
     Read,
     /// How the genes go on that the trajectories may write from where they are.
     LookBeforeDraw(Vec<Branch>),
-    /// How the genes go on that do not end as the drawn tokens would have ended those before.
+    /// How the genes may go on that the drawn tokens begin, where these end the gene before them at the same time.
     LookAfterDraw(Vec<Branch>, Vec<u32>),
     Push(Vec<Vec<u32>>),
     /// Nothing: the logits of the next draw are there already.
