@@ -147,23 +147,31 @@ fn resuming_what_is_finished_or_not_begun_is_no_error() {
 #[cfg(unix)]
 fn generation_that_is_killed_keeps_what_is_written() {
     let folder = Folder::with_model();
-    let generate = "generate tasks.parquet --model run --consensus --samples 8 --max-new-tokens 60 --save-every 2 --threads 1";
-    folder.run(&format!("{generate} -o whole.parquet"));
+    let generate = "generate tasks.parquet --model run --consensus --samples 8 --max-new-tokens 60 --save-every 2";
+    check_that_a_killed_run_goes_on(&folder, generate, ("--max-cells 2", "max-cells was 100, is 2"), 3);
+}
 
-    let mut child = folder.start(&format!("{generate} -o part.parquet"));
+/// Kills a command when its second shard is there, and goes on with it up to a last one; `refused` is an option that is not that of the run,
+/// and what is said of it.
+#[cfg(unix)]
+fn check_that_a_killed_run_goes_on(folder: &Folder, command: &str, refused: (&str, &str), last_shard: usize) {
+    folder.run(&format!("{command} -o whole.parquet"));
+    let part = format!("{command} -o part.parquet --threads 1");
+
+    let mut child = folder.start(&part);
     wait_until(&mut child, || folder.has("part.parquet.partial/shard-00001.parquet"));
     child.kill().expect("the program can be killed");
     child.wait().expect("the program ends");
     assert!(!folder.has("part.parquet"));
 
-    folder.fail(&format!("{generate} -o part.parquet"), 2, &["part.parquet.partial holds an unfinished run", "--resume"]);
-    folder.fail(&format!("{generate} -o part.parquet --resume --seed 1"), 3, &["other inputs or options", "--seed"]);
-    folder.fail(&format!("{generate} -o part.parquet --resume --max-cells 2"), 3, &["max-cells was 100, is 2"]);
+    folder.fail(&part, 2, &["part.parquet.partial holds an unfinished run", "--resume"]);
+    folder.fail(&format!("{part} --resume --seed 1"), 3, &["other inputs or options", "--seed"]);
+    folder.fail(&format!("{part} --resume {}", refused.0), 3, &[refused.1]);
     let shard = folder.path("part.parquet.partial/shard-00000.parquet");
     let modified = || std::fs::metadata(&shard).and_then(|metadata| metadata.modified()).expect("a time");
     let before = modified();
-    let mut child = folder.start(&format!("{generate} -o part.parquet --resume"));
-    wait_until(&mut child, || folder.has("part.parquet.partial/shard-00003.parquet"));
+    let mut child = folder.start(&format!("{part} --resume"));
+    wait_until(&mut child, || folder.has(&format!("part.parquet.partial/shard-{last_shard:05}.parquet")));
     assert_eq!(modified(), before, "the first shard was not repeated");
     assert!(child.wait().expect("the program ends").success());
 
@@ -198,28 +206,8 @@ fn folder_with_many_tasks() -> Folder {
 #[test]
 #[cfg(unix)]
 fn scoring_that_is_killed_keeps_what_is_saved() {
-    let folder = folder_with_many_tasks();
     let surprise = "surprise many.parquet --model run --save-every 4";
-    folder.run(&format!("{surprise} -o whole.parquet"));
-
-    let mut child = folder.start(&format!("{surprise} -o part.parquet --threads 1"));
-    wait_until(&mut child, || folder.has("part.parquet.partial/shard-00001.parquet"));
-    child.kill().expect("the program can be killed");
-    child.wait().expect("the program ends");
-    assert!(!folder.has("part.parquet"));
-
-    folder.fail(&format!("{surprise} -o part.parquet"), 2, &["part.parquet.partial holds an unfinished run", "--resume"]);
-    folder.fail(&format!("{surprise} -o part.parquet --resume --seed 1"), 3, &["other inputs or options", "--seed"]);
-    folder.fail(&format!("{surprise} -o part.parquet --resume --no-influence"), 3, &["influence was true, is false"]);
-    let shard = folder.path("part.parquet.partial/shard-00000.parquet");
-    let modified = || std::fs::metadata(&shard).and_then(|metadata| metadata.modified()).expect("a time");
-    let before = modified();
-    let mut child = folder.start(&format!("{surprise} -o part.parquet --resume --threads 1"));
-    wait_until(&mut child, || folder.has("part.parquet.partial/shard-00006.parquet"));
-    assert_eq!(modified(), before, "the first shard was not repeated");
-    assert!(child.wait().expect("the program ends").success());
-    assert!(folder.bytes("whole.parquet") == folder.bytes("part.parquet"));
-    assert!(!folder.has("part.parquet.partial"));
+    check_that_a_killed_run_goes_on(&folder_with_many_tasks(), surprise, ("--no-influence", "influence was true, is false"), 6);
 }
 
 #[test]
