@@ -15,6 +15,8 @@ pub(crate) mod bf16;
 pub mod decode_attention;
 pub mod embedding;
 pub(crate) mod exponential;
+#[cfg(feature = "gpu")]
+pub(crate) mod gpu;
 pub mod head_loss;
 pub(crate) mod host;
 pub(crate) mod lanes;

@@ -1,6 +1,8 @@
 //! Root-mean-square normalisation of rows: `y = w * x / sqrt(mean(x^2) + eps)`.
 
 mod cpu;
+#[cfg(feature = "gpu")]
+mod gpu;
 pub(crate) mod reference;
 
 use burn::tensor::Tensor;
@@ -15,10 +17,14 @@ use super::host::{self, HostFloats};
 /// `x` and the result: `[rows, features]`; `weight`: `[features]`.
 #[must_use]
 pub fn forward(x: &Tensor<2>, weight: &Tensor<1>, eps: f32) -> Tensor<2> {
-    match (HostFloats::of(x), HostFloats::of(weight)) {
-        (Some(values), Some(scale)) => host::tensor(cpu::forward(&values, &scale, eps), x.dims()),
-        _ => reference::forward(x.clone(), weight.clone(), eps),
+    if let (Some(values), Some(scale)) = (HostFloats::of(x), HostFloats::of(weight)) {
+        return host::tensor(cpu::forward(&values, &scale, eps), x.dims());
     }
+    #[cfg(feature = "gpu")]
+    if let (Some(values), Some(scale)) = (super::gpu::of(x), super::gpu::of(weight)) {
+        return super::gpu::tensor(gpu::forward(&values, &scale, eps));
+    }
+    reference::forward(x.clone(), weight.clone(), eps)
 }
 
 /// The gradients that [`backward`] returns.

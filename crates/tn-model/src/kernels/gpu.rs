@@ -1,0 +1,109 @@
+//! Tensors of GPU devices, and what the kernels on them share.
+//!
+//! Kernels are written in CubeCL. On CUDA they become CUDA C++, elsewhere a shader. They read contiguous tensors in `f32` or a half
+//! precision, compute in `f32` and round once, when they write.
+
+use burn::tensor::{DType, Float, Shape, Tensor};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::{ElemType, FloatKind};
+use cubecl::prelude::*;
+
+/// Units of a cube whose rows are summed together.
+pub(crate) const UNITS: u32 = 256;
+
+/// Largest count of cubes in one dimension that every device accepts.
+const CUBES: u32 = 65_535;
+
+/// Returns the contiguous values of `tensor`, or `None` when it is not on a GPU device, is tracked for automatic differentiation, or is
+/// of a type that no kernel reads.
+///
+/// A contiguous tensor is shared, not copied.
+pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
+    let tensor = tensor.clone().try_into_primitive::<CubeBackend>().ok()?;
+    float_type(tensor.dtype).is_some().then(|| into_contiguous(tensor))
+}
+
+/// Returns the contiguous values of each tensor, or `None` when [`of`] has nothing for one of them.
+pub(crate) fn of_each<const N: usize, const D: usize>(tensors: [&Tensor<D>; N]) -> Option<[CubeTensor; N]> {
+    let found: Vec<CubeTensor> = tensors.into_iter().map_while(of).collect();
+    found.try_into().ok()
+}
+
+/// Returns the values as a tensor of Burn.
+pub(crate) fn tensor<const D: usize>(values: CubeTensor) -> Tensor<D> {
+    Tensor::<D, Float>::from_primitive::<CubeBackend>(values)
+}
+
+/// Returns a tensor with undefined values beside another one.
+pub(crate) fn empty<const D: usize>(beside: &CubeTensor, shape: [usize; D], dtype: DType) -> CubeTensor {
+    empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), Shape::from(shape), dtype)
+}
+
+/// Returns the type of the values as kernels name it.
+///
+/// # Panics
+/// Panics when the values are of a type that no kernel reads; [`of`] returns no such tensor.
+pub(crate) fn elem(tensor: &CubeTensor) -> ElemType {
+    float_type(tensor.dtype).expect("only tensors of types with kernels become arguments")
+}
+
+fn float_type(dtype: DType) -> Option<ElemType> {
+    let kind = match dtype {
+        DType::F32 => FloatKind::F32,
+        DType::F16 => FloatKind::F16,
+        DType::BF16 => FloatKind::BF16,
+        _ => return None,
+    };
+    Some(ElemType::Float(kind))
+}
+
+/// Returns the type of indices into the largest of some tensors: 32 bits where they suffice.
+pub(crate) fn addresses(tensors: &[&CubeTensor]) -> AddressType {
+    tensors.iter().map(|tensor| tensor.required_address_type()).max().unwrap_or_default()
+}
+
+/// Returns the largest number of neighboring values, of those that the device reads at once, that divides the last dimension of some
+/// tensors.
+pub(crate) fn vector_size(tensors: &[&CubeTensor], width: usize) -> VectorSize {
+    let largest = |tensor: &CubeTensor| {
+        let sizes = tensor.client.io_optimized_vector_sizes(tensor.dtype.size());
+        sizes.filter(|size| width.is_multiple_of(*size)).max().unwrap_or(1)
+    };
+    tensors.iter().map(|tensor| largest(tensor)).min().unwrap_or(1)
+}
+
+/// Returns a count of at least `cubes` cubes; a kernel compares `CUBE_POS` with the number that it wants.
+///
+/// # Panics
+/// Panics beyond 2^32 - 2^17 cubes.
+pub(crate) fn cubes(cubes: usize) -> CubeCount {
+    let rows = cubes.div_ceil(CUBES as usize).max(1);
+    let columns = cubes.div_ceil(rows).max(1);
+    assert!(rows <= CUBES as usize, "{cubes} cubes do not fit into one launch");
+    CubeCount::Static(columns as u32, rows as u32, 1)
+}
+
+/// Returns the sum of one value of each unit of a cube, the same in all of them and always in the same order.
+///
+/// `shared` has as many places as the cube has units, a power of two.
+#[cube]
+pub(crate) fn cube_sum(value: f32, shared: &mut [f32], #[comptime] units: u32) -> f32 {
+    let unit = UNIT_POS as usize;
+    // What an earlier sum left may still be read.
+    sync_cube();
+    shared[unit] = value;
+    sync_cube();
+    let steps = comptime![units.ilog2()];
+    #[unroll]
+    for step in 0..steps {
+        let half = comptime![(units >> (step + 1)) as usize];
+        if unit < half {
+            shared[unit] = shared[unit] + shared[unit + half];
+        }
+        sync_cube();
+    }
+    shared[0]
+}
