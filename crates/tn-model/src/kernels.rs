@@ -21,6 +21,7 @@ pub mod head_loss;
 pub(crate) mod host;
 pub(crate) mod lanes;
 pub mod linear;
+pub mod lora_linear;
 pub(crate) mod matmul;
 pub mod packed_linear;
 pub mod qk_norm_rope;

@@ -51,13 +51,16 @@
 //!
 //! [`kernels`] holds the operations, each with a fast CPU body and a reference in plain tensor operations; [`qwen3`] composes them into
 //! blocks with an explicit reverse pass; [`training`] and [`generation`] use the decoder. Weights are 32-bit in training, and packed in 32,
-//! 16 or 8 bits for generation ([`qwen3::PackedQwen3`]); everything runs on Burn's Flex backend, and any other Burn device takes the
-//! reference path.
+//! 16 or 8 bits for generation ([`qwen3::PackedQwen3`]). The processor is Burn's Flex backend; a GPU ([`DeviceChoice`]) has kernels of its
+//! own, and weights in 32 bits or bf16 ([`Precision`]).
 //!
 //! # Features
 //!
 //! | Feature | For |
 //! |---|---|
+//! | `cuda` | devices of NVIDIA; builds without CUDA, which is loaded when a device is opened |
+//! | `wgpu` | devices by Vulkan, Metal or DirectX |
+//! | `kernel-cache` | compiled kernels and tuning results are kept on disk |
 //! | `remote` | `generation::RemoteGenerator`: cells written by an OpenAI-compatible server over HTTP |
 //! | `remote-tls` | the same over HTTPS; its cryptography needs a C compiler |
 //!
@@ -65,10 +68,6 @@
 //!
 //! The same seed gives the same bytes on any number of threads, on one kind of processor: work is cut into blocks of fixed size, and sums
 //! over blocks have a fixed order. Processors with other vector instructions may round differently.
-//!
-//! # Out of scope for now
-//!
-//! CUDA kernels.
 
 pub mod generation;
 pub mod kernels;
@@ -80,6 +79,7 @@ mod adapter_files;
 mod checkpoint;
 mod config;
 mod dataset;
+mod device;
 mod shortening;
 mod tokenizer;
 
@@ -94,5 +94,6 @@ pub use config::{ConfigError, ParameterShape, Projection, Qwen3Config};
 pub use dataset::{
     ChunkError, ChunkReport, Chunker, Chunks, CutCell, TokenSequence, coordinate_spans, epoch_order, published_coordinate_spans,
 };
+pub use device::{DeviceChoice, DeviceError, Precision};
 pub use qwen3::Qwen3;
 pub use tokenizer::{Encoding, SentenceTokenizer, TokenizerError, TokenizerOptions};

@@ -1,6 +1,10 @@
 //! Products with a weight matrix as Hugging Face stores it, `[outputs, inputs]`.
+//!
+//! On a GPU they are Burn's (CubeK), in the type of the activations; the gradient of a weight is in `f32`.
 
 mod cpu;
+#[cfg(feature = "gpu")]
+mod gpu;
 pub(crate) mod reference;
 
 use burn::tensor::Tensor;
@@ -16,7 +20,7 @@ pub fn forward(x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let ([rows, inputs], [outputs, _]) = (x.dims(), weight.dims());
     match (HostFloats::of(x), HostFloats::of(weight)) {
         (Some(x), Some(w)) => host::tensor(cpu::forward(&x, &w, [rows, inputs, outputs]), [rows, outputs]),
-        _ => reference::forward(x.clone(), weight.clone()),
+        _ => reference::forward(x.clone(), as_type_of(x, weight)),
     }
 }
 
@@ -29,7 +33,7 @@ pub fn input_gradient(dy: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let ([rows, _], [outputs, inputs]) = (dy.dims(), weight.dims());
     match (HostFloats::of(dy), HostFloats::of(weight)) {
         (Some(dy), Some(w)) => host::tensor(cpu::input_gradient(&dy, &w, [rows, inputs, outputs]), [rows, inputs]),
-        _ => reference::input_gradient(dy.clone(), weight.clone()),
+        _ => reference::input_gradient(dy.clone(), as_type_of(dy, weight)),
     }
 }
 
@@ -40,8 +44,17 @@ pub fn input_gradient(dy: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
 #[must_use]
 pub fn weight_gradient(dy: &Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
     let ([rows, outputs], [_, inputs]) = (dy.dims(), x.dims());
-    match (HostFloats::of(dy), HostFloats::of(x)) {
-        (Some(dy), Some(x)) => host::tensor(cpu::weight_gradient(&dy, &x, [rows, inputs, outputs]), [outputs, inputs]),
-        _ => reference::weight_gradient(dy.clone(), x.clone()),
+    if let (Some(dy), Some(x)) = (HostFloats::of(dy), HostFloats::of(x)) {
+        return host::tensor(cpu::weight_gradient(&dy, &x, [rows, inputs, outputs]), [outputs, inputs]);
     }
+    #[cfg(feature = "gpu")]
+    if let Some(gradient) = gpu::weight_gradient(dy, x) {
+        return gradient;
+    }
+    reference::weight_gradient(dy.clone(), x.clone())
+}
+
+/// Returns the weight in the type of the activations.
+fn as_type_of(activations: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
+    if weight.dtype() == activations.dtype() { weight.clone() } else { weight.clone().cast(activations.dtype()) }
 }

@@ -82,12 +82,12 @@ impl Block {
 
     fn activate(&self, x: &Tensor<2>, places: Places<'_>) -> (Tensor<2>, Activations) {
         let normed = rms_norm::forward(x, &self.input_norm, self.eps);
-        let (raw_q, raw_k) = (self.q_proj.forward(&normed), self.k_proj.forward(&normed));
-        let heads = QueryKeyValue { q: self.place_q(&raw_q, places), k: self.place_k(&raw_k, places), v: self.v_proj.forward(&normed) };
+        let [raw_q, raw_k, v] = Linear::forward_each([&self.q_proj, &self.k_proj, &self.v_proj], &normed);
+        let heads = QueryKeyValue { q: self.place_q(&raw_q, places), k: self.place_k(&raw_k, places), v };
         let attended = attention::forward(&heads.q, &heads.k, &heads.v, self.shape);
         let middle = x.clone() + self.o_proj.forward(&attended.output);
         let middle_normed = rms_norm::forward(&middle, &self.post_attention_norm, self.eps);
-        let (gate, up) = (self.gate_proj.forward(&middle_normed), self.up_proj.forward(&middle_normed));
+        let [gate, up] = Linear::forward_each([&self.gate_proj, &self.up_proj], &middle_normed);
         let activated = swiglu::forward(&gate, &up);
         let y = middle.clone() + self.down_proj.forward(&activated);
         (y, Activations { normed, raw_q, raw_k, heads, attended, middle, middle_normed, gate, up, activated })
@@ -116,18 +116,20 @@ impl Block {
 
         let dactivated = self.down_proj.backward(&a.activated, &dy, &Projection::Down.module_path(layer), trained, gradients);
         let dgated = swiglu::backward(&a.gate, &a.up, &dactivated);
-        let dgate = self.gate_proj.backward(&a.middle_normed, &dgated.gate, &Projection::Gate.module_path(layer), trained, gradients);
-        let dup = self.up_proj.backward(&a.middle_normed, &dgated.up, &Projection::Up.module_path(layer), trained, gradients);
-        let dnorm = rms_norm::backward(&a.middle, &self.post_attention_norm, self.eps, &(dgate + dup));
+        let [gate, up] = [Projection::Gate, Projection::Up].map(|projection| projection.module_path(layer));
+        let layers = [(&self.gate_proj, gate.as_str(), &dgated.gate), (&self.up_proj, up.as_str(), &dgated.up)];
+        let dmiddle_normed = Linear::backward_each(layers, &a.middle_normed, trained, gradients);
+        let dnorm = rms_norm::backward(&a.middle, &self.post_attention_norm, self.eps, &dmiddle_normed);
         let dmiddle = dy + dnorm.x;
 
         let dattended = self.o_proj.backward(&a.attended.output, &dmiddle, &Projection::Output.module_path(layer), trained, gradients);
         let dheads = attention::backward(&a.heads.q, &a.heads.k, &a.heads.v, &a.attended, &dattended, self.shape);
         let dq = qk_norm_rope::backward(&a.raw_q, &self.q_norm, self.eps, places.table, places.positions, &dheads.q);
         let dk = qk_norm_rope::backward(&a.raw_k, &self.k_norm, self.eps, places.table, places.positions, &dheads.k);
-        let dnormed = self.q_proj.backward(&a.normed, &dq.x, &Projection::Query.module_path(layer), trained, gradients)
-            + self.k_proj.backward(&a.normed, &dk.x, &Projection::Key.module_path(layer), trained, gradients)
-            + self.v_proj.backward(&a.normed, &dheads.v, &Projection::Value.module_path(layer), trained, gradients);
+        let [q, k, v] = [Projection::Query, Projection::Key, Projection::Value].map(|projection| projection.module_path(layer));
+        let layers =
+            [(&self.q_proj, q.as_str(), &dq.x), (&self.k_proj, k.as_str(), &dk.x), (&self.v_proj, v.as_str(), &dheads.v)];
+        let dnormed = Linear::backward_each(layers, &a.normed, trained, gradients);
         let dinput = rms_norm::backward(&x, &self.input_norm, self.eps, &dnormed);
 
         if trained == Trained::Everything {

@@ -14,7 +14,7 @@ use crate::kernels::attention::AttentionShape;
 use crate::kernels::head_loss::{self, HeadGradient};
 use crate::kernels::qk_norm_rope::RotaryTable;
 use crate::kernels::{embedding, host, linear, rms_norm};
-use crate::{AdapterConfig, ParameterShape, Projection, Qwen3Config};
+use crate::{AdapterConfig, ParameterShape, Precision, Projection, Qwen3Config};
 
 /// Returns the values of a tensor, row-major, by its key and shape in a checkpoint.
 pub type TensorSource<'s, E> = dyn FnMut(&str, &[usize]) -> Result<Vec<f32>, E> + 's;
@@ -58,7 +58,26 @@ impl Qwen3 {
     /// # Errors
     /// Passes on the first error of the source.
     pub fn build<E>(config: &Qwen3Config, device: &Device, source: &mut TensorSource<'_, E>) -> Result<Self, E> {
-        let mut reader = Reader { config, device, source };
+        Self::build_in(config, device, Precision::F32, source)
+    }
+
+    /// Builds a decoder whose matrices are kept in the given numbers; its norms are in 32 bits in any case.
+    ///
+    /// # Errors
+    /// Passes on the first error of the source.
+    ///
+    /// # Panics
+    /// Panics when the device does not compute in these numbers: ask [`Precision::check`] before.
+    pub fn build_in<E>(
+        config: &Qwen3Config,
+        device: &Device,
+        precision: Precision,
+        source: &mut TensorSource<'_, E>,
+    ) -> Result<Self, E> {
+        if let Err(error) = precision.check(device) {
+            panic!("{error}");
+        }
+        let mut reader = Reader { config, device, precision, source };
         let embedding = reader.matrix(Qwen3Config::EMBEDDING, [config.vocab_size, config.hidden_size])?;
         let head = match config.tie_word_embeddings {
             true => None,
@@ -80,6 +99,12 @@ impl Qwen3 {
     #[must_use]
     pub fn device(&self) -> Device {
         self.embedding.device()
+    }
+
+    /// Returns the numbers that the matrices and the activations are kept in.
+    #[must_use]
+    pub fn precision(&self) -> Precision {
+        if self.embedding.dtype() == Precision::Bf16.dtype() { Precision::Bf16 } else { Precision::F32 }
     }
 
     /// Prepares the rotations for sequences of up to `length` tokens; longer ones compute their own each time.
@@ -286,12 +311,17 @@ impl Qwen3 {
 struct Reader<'r, 's, E> {
     config: &'r Qwen3Config,
     device: &'r Device,
+    precision: Precision,
     source: &'r mut TensorSource<'s, E>,
 }
 
 impl<E> Reader<'_, '_, E> {
     fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, E> {
-        Ok(place((self.source)(name, &shape)?, shape, self.device))
+        let matrix = place((self.source)(name, &shape)?, shape, self.device);
+        Ok(match self.precision {
+            Precision::F32 => matrix,
+            Precision::Bf16 => matrix.cast(self.precision.dtype()),
+        })
     }
 
     fn vector(&mut self, name: &str, length: usize) -> Result<Tensor<1>, E> {

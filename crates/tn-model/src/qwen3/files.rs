@@ -8,8 +8,8 @@ use super::decoder::{Qwen3, place};
 use super::linear::LoraAdapter;
 use crate::kernels::host;
 use crate::{
-    Adapter, AdapterConfig, AdapterFactors, CheckpointError, CheckpointReader, CheckpointWriter, SentenceTokenizer, read_adapter,
-    write_adapter,
+    Adapter, AdapterConfig, AdapterFactors, CheckpointError, CheckpointReader, CheckpointWriter, Precision, SentenceTokenizer,
+    read_adapter, write_adapter,
 };
 
 impl Qwen3 {
@@ -18,8 +18,19 @@ impl Qwen3 {
     /// # Errors
     /// Returns an error that names the file and the key when the folder is incomplete, malformed or not a Qwen3 decoder.
     pub fn load(folder: impl AsRef<Path>, device: &Device) -> Result<Self, CheckpointError> {
+        Self::load_in(folder, device, Precision::F32)
+    }
+
+    /// Loads a checkpoint folder, its matrices in the given numbers.
+    ///
+    /// # Errors
+    /// As [`Qwen3::load`].
+    ///
+    /// # Panics
+    /// Panics when the device does not compute in these numbers: ask [`Precision::check`] before.
+    pub fn load_in(folder: impl AsRef<Path>, device: &Device, precision: Precision) -> Result<Self, CheckpointError> {
         let reader = CheckpointReader::open(folder)?;
-        Self::build(reader.config(), device, &mut |name, _| reader.tensor(name))
+        Self::build_in(reader.config(), device, precision, &mut |name, _| reader.tensor(name))
     }
 
     /// Writes a checkpoint folder, adapters merged in, with its tokenizer. The folder appears complete or not at all.

@@ -1,8 +1,9 @@
 //! A linear layer without bias, with an optional LoRA adapter.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 use super::{Gradients, TensorUpdate};
+use crate::kernels::lora_linear::{self, Adapted};
 use crate::kernels::linear;
 
 /// A low-rank adapter (Hu et al., arXiv 2106.09685) in factored form: it adds `scale * (x a^T) b^T`.
@@ -38,38 +39,61 @@ impl Linear {
     /// `x`: `[rows, inputs]`; the result: `[rows, outputs]`.
     #[must_use]
     pub fn forward(&self, x: &Tensor<2>) -> Tensor<2> {
-        let y = linear::forward(x, &self.weight);
-        match &self.adapter {
-            Some(adapter) => y + linear::forward(&linear::forward(x, &adapter.a), &adapter.b) * adapter.scale,
-            None => y,
+        let [y] = Self::forward_each([self], x);
+        y
+    }
+
+    /// Applies some layers to the same input; faster than one by one on a GPU when all of them carry adapters.
+    #[must_use]
+    pub fn forward_each<const N: usize>(layers: [&Self; N], x: &Tensor<2>) -> [Tensor<2>; N] {
+        match adapted(layers) {
+            Some(adapted) => lora_linear::forward(x, adapted),
+            None if N == 1 => layers.map(|layer| linear::forward(x, &layer.weight)),
+            None => layers.map(|layer| layer.forward(x)),
         }
     }
 
     /// Returns the gradient with respect to `x` and adds those of the trained tensors to `gradients`, under `name`.
     ///
-    /// With an adapter, `h = x a^T` and `u = dy b`: `db = s dy^T h`, `da = s u^T x`, `dx = dy w + s u a`; the frozen weight's gradient is
-    /// never formed.
+    /// With an adapter, the frozen weight's gradient is never formed: see [`lora_linear`].
     ///
     /// # Shapes
     /// `x`: `[rows, inputs]`; `dy`: `[rows, outputs]`.
     #[must_use]
     pub fn backward(&self, x: &Tensor<2>, dy: &Tensor<2>, name: &str, trained: Trained, gradients: &mut Gradients) -> Tensor<2> {
-        let dx = linear::input_gradient(dy, &self.weight);
-        match &self.adapter {
-            Some(adapter) => {
-                let hidden = linear::forward(x, &adapter.a) * adapter.scale;
-                let u = linear::input_gradient(dy, &adapter.b) * adapter.scale;
-                gradients.add(format!("{name}.lora_A.weight"), linear::weight_gradient(&u, x));
-                gradients.add(format!("{name}.lora_B.weight"), linear::weight_gradient(dy, &hidden));
-                dx + linear::input_gradient(&u, &adapter.a)
+        Self::backward_each([(self, name, dy)], x, trained, gradients)
+    }
+
+    /// Returns the gradient with respect to `x` of some layers with the same input, summed in their order, for each layer's name and the
+    /// gradient of its output.
+    ///
+    /// # Panics
+    /// Panics when there is no layer.
+    #[must_use]
+    pub fn backward_each<const N: usize>(
+        layers: [(&Self, &str, &Tensor<2>); N],
+        x: &Tensor<2>,
+        trained: Trained,
+        gradients: &mut Gradients,
+    ) -> Tensor<2> {
+        if let Some(adapted) = adapted(layers.map(|(layer, _, _)| layer)) {
+            let (dx, of_adapters) = lora_linear::backward(x, adapted, layers.map(|(_, _, dy)| dy));
+            for ((_, name, _), gradient) in layers.into_iter().zip(of_adapters) {
+                gradients.add(format!("{name}.lora_A.weight"), gradient.a);
+                gradients.add(format!("{name}.lora_B.weight"), gradient.b);
             }
-            None => {
-                if trained == Trained::Everything {
-                    gradients.add(format!("{name}.weight"), linear::weight_gradient(dy, x));
-                }
-                dx
-            }
+            return dx;
         }
+        let each = layers.into_iter().map(|(layer, name, dy)| {
+            if layer.adapter.is_some() {
+                return layer.backward(x, dy, name, trained, gradients);
+            }
+            if trained == Trained::Everything {
+                gradients.add(format!("{name}.weight"), linear::weight_gradient(dy, x));
+            }
+            linear::input_gradient(dy, &layer.weight)
+        });
+        each.reduce(|dx, share| dx + share).expect("there is at least one layer")
     }
 
     /// Calls `visit` with every trained tensor, under its name, and keeps what it returns.
@@ -88,10 +112,22 @@ impl Linear {
     #[must_use]
     pub fn merged(&self) -> Self {
         match &self.adapter {
-            Some(adapter) => Self::new(self.weight.clone() + adapter.b.clone().matmul(adapter.a.clone()) * adapter.scale),
+            Some(adapter) => {
+                let (weight, dtype) = (self.weight.clone().cast(DType::F32), self.weight.dtype());
+                Self::new((weight + adapter.b.clone().matmul(adapter.a.clone()) * adapter.scale).cast(dtype))
+            }
             None => self.clone(),
         }
     }
+}
+
+/// Returns the layers with their adapters, when each has one.
+fn adapted<const N: usize>(layers: [&Linear; N]) -> Option<[Adapted<'_>; N]> {
+    let adapted = layers.map(|layer| {
+        let LoraAdapter { a, b, scale } = layer.adapter.as_ref()?;
+        Some(Adapted { weight: &layer.weight, a, b, scale: *scale })
+    });
+    adapted.iter().all(Option::is_some).then(|| adapted.map(|layer| layer.expect("each has one")))
 }
 
 /// Which tensors are trained.
