@@ -63,19 +63,11 @@ pub fn forward<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N]) -> [Tens
 /// # Panics
 /// Panics when there is no weight.
 #[must_use]
-pub fn backward<const N: usize>(
-    x: &Tensor<2>,
-    layers: [Adapted<'_>; N],
-    dy: [&Tensor<2>; N],
-) -> (Tensor<2>, [AdapterGradients; N]) {
+pub fn backward<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N], dy: [&Tensor<2>; N]) -> (Tensor<2>, [AdapterGradients; N]) {
     if is_gpu(&x.device()) { grouped_backward(x, layers, dy) } else { backward_of_each(x, layers, dy) }
 }
 
-fn backward_of_each<const N: usize>(
-    x: &Tensor<2>,
-    layers: [Adapted<'_>; N],
-    dy: [&Tensor<2>; N],
-) -> (Tensor<2>, [AdapterGradients; N]) {
+fn backward_of_each<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N], dy: [&Tensor<2>; N]) -> (Tensor<2>, [AdapterGradients; N]) {
     let mut dx: Option<Tensor<2>> = None;
     let gradients = std::array::from_fn(|i| {
         let (layer, dy) = (layers[i], dy[i]);
@@ -93,11 +85,7 @@ fn backward_of_each<const N: usize>(
     (dx.expect("there is at least one weight"), gradients)
 }
 
-fn grouped_backward<const N: usize>(
-    x: &Tensor<2>,
-    layers: [Adapted<'_>; N],
-    dy: [&Tensor<2>; N],
-) -> (Tensor<2>, [AdapterGradients; N]) {
+fn grouped_backward<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N], dy: [&Tensor<2>; N]) -> (Tensor<2>, [AdapterGradients; N]) {
     let stacked = stacked(&layers);
     let hidden = linear::forward(x, &stacked);
     let u: Vec<Tensor<2>> = layers.iter().zip(dy).map(|(layer, dy)| linear::input_gradient(dy, layer.b) * layer.scale).collect();

@@ -127,8 +127,7 @@ impl Block {
         let dq = qk_norm_rope::backward(&a.raw_q, &self.q_norm, self.eps, places.table, places.positions, &dheads.q);
         let dk = qk_norm_rope::backward(&a.raw_k, &self.k_norm, self.eps, places.table, places.positions, &dheads.k);
         let [q, k, v] = [Projection::Query, Projection::Key, Projection::Value].map(|projection| projection.module_path(layer));
-        let layers =
-            [(&self.q_proj, q.as_str(), &dq.x), (&self.k_proj, k.as_str(), &dk.x), (&self.v_proj, v.as_str(), &dheads.v)];
+        let layers = [(&self.q_proj, q.as_str(), &dq.x), (&self.k_proj, k.as_str(), &dk.x), (&self.v_proj, v.as_str(), &dheads.v)];
         let dnormed = Linear::backward_each(layers, &a.normed, trained, gradients);
         let dinput = rms_norm::backward(&x, &self.input_norm, self.eps, &dnormed);
 

@@ -68,12 +68,7 @@ impl Qwen3 {
     ///
     /// # Panics
     /// Panics when the device does not compute in these numbers: ask [`Precision::check`] before.
-    pub fn build_in<E>(
-        config: &Qwen3Config,
-        device: &Device,
-        precision: Precision,
-        source: &mut TensorSource<'_, E>,
-    ) -> Result<Self, E> {
+    pub fn build_in<E>(config: &Qwen3Config, device: &Device, precision: Precision, source: &mut TensorSource<'_, E>) -> Result<Self, E> {
         if let Err(error) = precision.check(device) {
             panic!("{error}");
         }

@@ -3,8 +3,8 @@
 use burn::tensor::{DType, Tensor};
 
 use super::{Gradients, TensorUpdate};
-use crate::kernels::lora_linear::{self, Adapted};
 use crate::kernels::linear;
+use crate::kernels::lora_linear::{self, Adapted};
 
 /// A low-rank adapter (Hu et al., arXiv 2106.09685) in factored form: it adds `scale * (x a^T) b^T`.
 #[derive(Clone, Debug)]
