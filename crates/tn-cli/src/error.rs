@@ -13,7 +13,7 @@ use tissuenarrator::io::{EncodeSectionError, InspectError, ReadError, TableError
 use tissuenarrator::model::generation::{GenerateError, RemoteError};
 use tissuenarrator::model::likelihood::LikelihoodError;
 use tissuenarrator::model::training::TrainError;
-use tissuenarrator::model::{CheckpointError, ChunkError, TokenizerError};
+use tissuenarrator::model::{CheckpointError, ChunkError, DeviceError, TokenizerError};
 use tissuenarrator::sentence::VocabularyError;
 use tissuenarrator::spatial::{BinGridError, TaskError};
 
@@ -76,6 +76,10 @@ pub(crate) enum CliError {
     ServersFailed { done: u64, total: u64, source: RemoteError },
     #[error("{option} does not go with --backend openai: {reason}")]
     NotForServers { option: &'static str, reason: &'static str },
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error("--weights {weights} is for the processor: use --weights bf16 or f32, or --device cpu")]
+    WeightsOfProcessor { weights: &'static str },
     #[error(transparent)]
     Baseline(#[from] BaselineError),
     #[error("{} cannot be scored", path.display())]
@@ -168,6 +172,8 @@ impl CliError {
             | Self::Bins(_)
             | Self::MissingOption { .. }
             | Self::NotForServers { .. }
+            | Self::WeightsOfProcessor { .. }
+            | Self::Device(DeviceError::NotBuiltIn { .. } | DeviceError::Unknown { .. } | DeviceError::NoBf16 { .. })
             | Self::UnfinishedRun { .. }
             | Self::OutputIsInput { .. }
             | Self::NotH5ad { .. } => Usage,
@@ -179,6 +185,7 @@ impl CliError {
             | Self::Print(_)
             | Self::Json(_)
             | Self::Signals(_)
+            | Self::Device(_)
             | Self::Threads(_) => Running,
             Self::Simulate(error) => match error {
                 SimulateError::Table(error) => table_kind(error),

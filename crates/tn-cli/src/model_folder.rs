@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::model::qwen3::PackedQwen3;
-use tissuenarrator::model::{CheckpointReader, Device, Qwen3, SentenceTokenizer};
+use tissuenarrator::model::{CheckpointReader, Device, Precision, Qwen3, SentenceTokenizer};
 
 use crate::error::CliError;
 use crate::header_fields;
@@ -30,24 +30,35 @@ pub(crate) fn open(folder: &Path) -> Result<(CheckpointReader, SentenceTokenizer
     Ok((checkpoint, tokenizer))
 }
 
-/// Loads a folder, and an adapter on top where one is given.
-pub(crate) fn load(folder: &Path, adapter: Option<&Path>) -> Result<LoadedModel, CliError> {
+/// Loads a folder on a device, and an adapter on top where one is given.
+pub(crate) fn load(folder: &Path, adapter: Option<&Path>, device: &Device, precision: Precision) -> Result<LoadedModel, CliError> {
     let (_, tokenizer) = open(folder)?;
-    let mut model = Qwen3::load(folder, &Device::flex())?;
+    precision.check(device)?;
+    let mut model = Qwen3::load_in(folder, device, precision)?;
     if let Some(adapter) = adapter {
         model = model.with_adapter(adapter)?;
     }
     Ok(LoadedModel { model, tokenizer })
 }
 
-/// Loads a folder for generation, its weights in a format, with an adapter merged into them where one is given.
+/// Loads a folder for generation on a device, its weights in a format, with an adapter merged into them where one is given.
 pub(crate) fn load_packed(
     folder: &Path,
     adapter: Option<&Path>,
     format: WeightFormat,
+    device: &Device,
 ) -> Result<(PackedQwen3, SentenceTokenizer), CliError> {
+    if *device != Device::flex() {
+        let precision = match format {
+            WeightFormat::F32 => Precision::F32,
+            WeightFormat::Bf16 => Precision::Bf16,
+            WeightFormat::Int8 => return Err(CliError::WeightsOfProcessor { weights: format.name() }),
+        };
+        let LoadedModel { model, tokenizer } = load(folder, adapter, device, precision)?;
+        return Ok((PackedQwen3::pack(&model.merged(), format), tokenizer));
+    }
     if adapter.is_some() {
-        let LoadedModel { model, tokenizer } = load(folder, adapter)?;
+        let LoadedModel { model, tokenizer } = load(folder, adapter, device, Precision::F32)?;
         return Ok((PackedQwen3::pack(&model, format), tokenizer));
     }
     let (_, tokenizer) = open(folder)?;

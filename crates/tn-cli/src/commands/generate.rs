@@ -8,6 +8,7 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde_json::json;
 use tissuenarrator::io::Provenance;
+use tissuenarrator::model::DeviceChoice;
 use tissuenarrator::model::SentenceTokenizer;
 use tissuenarrator::model::generation::{
     Batching, CellWriter, EarlyStop, ExpectationOptions, GenerateError, GenerationOptions, Grammar, LocalGenerator, RemoteError,
@@ -16,7 +17,7 @@ use tissuenarrator::model::generation::{
 use tissuenarrator::sentence::{Conditioning, FinishReason, GeneratedRecord, TaskRecord};
 
 use self::engine::{BackendOptions, Engine};
-use super::model_options::{PromptOptions, Weights};
+use super::model_options::{DeviceOptions, PromptOptions, Weights};
 use crate::cell_tables;
 use crate::error::{CliError, TableKind};
 use crate::gene_panel;
@@ -91,6 +92,8 @@ pub(crate) struct Generate {
     /// How the weights of the model are held: bf16 and int8 take a half and a quarter of the memory and are faster, and round
     #[arg(long, value_enum, default_value_t = Weights::F32)]
     weights: Weights,
+    #[command(flatten)]
+    device: DeviceOptions,
     /// Gibibytes that keys and values of the cells written together take at most [default: 4]
     #[arg(long, value_name = "GIB", value_parser = ranges::positive)]
     cache_gib: Option<f64>,
@@ -163,6 +166,7 @@ impl Generate {
             (self.panel.is_some(), "--panel", "what a server writes cannot be restricted from here"),
             (self.weights != Weights::F32, "--weights", "servers hold their weights as they were started"),
             (self.cache_gib.is_some(), "--cache-gib", "servers have their own caches"),
+            (self.device.device != DeviceChoice::Auto, "--device", "servers run where they were started"),
             (self.adapter.is_some(), "--adapter", "start the servers with the adapter, and name it with --model-name"),
         ];
         match refused.into_iter().find(|(is_given, ..)| *is_given) {
@@ -175,7 +179,7 @@ impl Generate {
         let Some(model) = self.local_model() else {
             return Err(CliError::MissingOption { what: "--backend local".to_owned(), option: "--model DIR" });
         };
-        let (model, tokenizer) = model_folder::load_packed(model, self.adapter.as_deref(), self.weights.format())?;
+        let (model, tokenizer) = model_folder::load_packed(model, self.adapter.as_deref(), self.weights.format(), &self.device.open()?)?;
         let grammar = match panel_file {
             None => None,
             Some(path) => self.grammar(path, &tokenizer)?,

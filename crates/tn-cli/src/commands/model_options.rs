@@ -3,9 +3,11 @@
 use clap::{Args, ValueEnum};
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
+use tissuenarrator::model::{Device, DeviceChoice};
 use tissuenarrator::sentence::{Conditioning, PromptBuilder, PromptOrder};
 
 use super::Mode;
+use crate::error::CliError;
 use crate::ranges;
 
 /// How tasks become prompts.
@@ -50,6 +52,23 @@ impl PromptOptions {
             .with_option("mode", format!("{:?}", self.conditioning()))
             .with_option("order", self.order())
             .with_option("max_cells", self.max_cells)
+    }
+}
+
+/// Where the model runs.
+#[derive(Args, Debug)]
+pub(super) struct DeviceOptions {
+    /// Where the model runs: cpu, cuda, cuda:N, wgpu, or auto: the first CUDA device, else the processor. Devices other than the
+    /// processor need a program that was built with their feature, and round differently
+    #[arg(long, value_name = "DEVICE", default_value_t, value_parser = str::parse::<DeviceChoice>)]
+    pub(super) device: DeviceChoice,
+}
+
+impl DeviceOptions {
+    pub(super) fn open(&self) -> Result<Device, CliError> {
+        let device = self.device.open()?;
+        tracing::debug!(?device, "device");
+        Ok(device)
     }
 }
 

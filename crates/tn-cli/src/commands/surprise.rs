@@ -8,7 +8,7 @@ use tissuenarrator::io::Provenance;
 use tissuenarrator::model::likelihood::{CellScorer, LikelihoodError};
 use tissuenarrator::sentence::{CellLikelihood, SurpriseRecord, TaskRecord};
 
-use super::model_options::{PromptOptions, Weights};
+use super::model_options::{DeviceOptions, PromptOptions, Weights};
 use crate::cell_tables;
 use crate::error::{CliError, TableKind};
 use crate::interrupt::Interrupt;
@@ -46,6 +46,8 @@ pub(crate) struct Surprise {
     /// How the weights of the model are held: bf16 and int8 take a half and a quarter of the memory and are faster, and round
     #[arg(long, value_enum, default_value_t = Weights::F32)]
     weights: Weights,
+    #[command(flatten)]
+    device: DeviceOptions,
     /// Tasks between two saves
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = ranges::count())]
     save_every: usize,
@@ -94,7 +96,8 @@ impl Surprise {
     }
 
     fn scorer(&self, seed: u64) -> Result<CellScorer, CliError> {
-        let (model, tokenizer) = model_folder::load_packed(&self.model, self.adapter.as_deref(), self.weights.format())?;
+        let (model, tokenizer) =
+            model_folder::load_packed(&self.model, self.adapter.as_deref(), self.weights.format(), &self.device.open()?)?;
         let scorer = CellScorer::new(model, tokenizer, self.prompts.builder(seed))?;
         Ok(if self.no_influence { scorer.without_influences() } else { scorer })
     }

@@ -13,12 +13,13 @@ use tissuenarrator::model::training::{
     Control, EpochReport, MomentFormat, Progress, Schedule, SkippedStep, StepReport, Trainer, TrainingConfig,
 };
 use tissuenarrator::model::{
-    AdapterConfig, Chunker, Chunks, Device, Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions,
+    AdapterConfig, Chunker, Chunks, Device, Precision, Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions,
 };
 use tissuenarrator::sentence::{SentenceRecord, Vocabulary};
 
 use self::log::TrainingLog;
 use self::run_folder::RunFolder;
+use super::model_options::DeviceOptions;
 use crate::cell_tables::{self, Table};
 use crate::error::{CliError, TableKind};
 use crate::gene_panel;
@@ -108,6 +109,8 @@ pub(crate) struct Train {
     /// Go on with the interrupted run in the run folder, if there is one
     #[arg(long)]
     resume: bool,
+    #[command(flatten)]
+    device: DeviceOptions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -157,7 +160,8 @@ impl Train {
 
         let panel = self.panel(&table)?;
         let corpus = self.corpus(table)?;
-        let LoadedModel { model, tokenizer } = self.initial_model(&corpus.train, &panel, seed)?;
+        let device = self.device.open()?;
+        let LoadedModel { model, tokenizer } = self.initial_model(&corpus.train, &panel, seed, &device)?;
         let mut model = model.with_context(self.max_tokens);
         let train = self.tokenize(&tokenizer, &corpus.train)?;
         let validation = self.tokenize(&tokenizer, &corpus.validation)?;
@@ -279,15 +283,17 @@ impl Train {
         Ok(corpus)
     }
 
-    fn initial_model(&self, sentences: &[String], panel: &Vocabulary, seed: u64) -> Result<LoadedModel, CliError> {
+    fn initial_model(&self, sentences: &[String], panel: &Vocabulary, seed: u64, device: &Device) -> Result<LoadedModel, CliError> {
         let Some(base) = &self.base else {
             let tokenizer = SentenceTokenizer::train(sentences, panel, &TokenizerOptions::new())?;
             let config = match self.init.unwrap_or(Shape::Tiny) {
                 Shape::Tiny => Qwen3Config::tiny(tokenizer.vocab_size()),
             };
-            return Ok(LoadedModel { model: Qwen3::initialize(&config, seed, &Device::flex()), tokenizer });
+            return Ok(LoadedModel { model: Qwen3::initialize(&config, seed, device), tokenizer });
         };
-        let loaded = model_folder::load(base, None)?;
+        // What is trained is kept in 32 bits, so only weights below adapters may have fewer.
+        let precision = if self.full { Precision::F32 } else { Precision::of(device) };
+        let loaded = model_folder::load(base, None, device, precision)?;
         if self.full {
             return Ok(loaded);
         }
