@@ -11,6 +11,7 @@ mod files;
 mod gradients;
 mod linear;
 mod matrix;
+mod pack;
 mod packed;
 mod read_sequence;
 
@@ -19,6 +20,7 @@ pub use continuation::{Branch, Continuations, Part, Step, pass};
 pub use decoder::{Qwen3, SequenceLoss, TensorSource, TensorUpdate};
 pub use gradients::Gradients;
 pub use linear::{Linear, LoraAdapter, Trained};
+pub use pack::Pack;
 pub use packed::PackedQwen3;
 pub use read_sequence::ReadSequence;
 

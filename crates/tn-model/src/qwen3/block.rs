@@ -4,18 +4,20 @@ use burn::tensor::Tensor;
 
 use super::linear::{Linear, Trained, replace};
 use super::{Gradients, TensorUpdate};
-use crate::kernels::attention::{self, Attended, AttentionShape};
+use crate::kernels::attention::{self, Attended, AttentionShape, Determinism, Segments};
 use crate::kernels::qk_norm_rope::{self, RotaryTable};
 use crate::kernels::{rms_norm, swiglu};
 use crate::{Projection, Qwen3Config};
 
-/// What a forward pass keeps of a block for the backward pass.
+/// What a forward pass keeps of a block for the backward pass, which computes the rest again. None changes the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keep {
     /// All activations: the fastest.
     #[default]
     Everything,
-    /// Only the block's input; the backward pass computes the rest again. Memory of one block instead of all, for about a third more time.
+    /// The block's input and what attention returned: in a long sequence, attention is the largest part of the work.
+    Attention,
+    /// Only the block's input. Memory of one block instead of all, for about a third more time.
     Input,
 }
 
@@ -53,7 +55,12 @@ struct Activations {
     heads: QueryKeyValue,
     attended: Attended,
     middle: Tensor<2>,
-    middle_normed: Tensor<2>,
+    feed_forward: FeedForward,
+}
+
+/// The activations of a block's feed-forward network.
+struct FeedForward {
+    normed: Tensor<2>,
     gate: Tensor<2>,
     up: Tensor<2>,
     activated: Tensor<2>,
@@ -62,7 +69,14 @@ struct Activations {
 /// What the backward pass needs of a block.
 pub(crate) struct Saved {
     input: Tensor<2>,
-    activations: Option<Activations>,
+    kept: Kept,
+}
+
+#[expect(clippy::large_enum_variant, reason = "there is one for each layer, beside megabytes of activations")]
+enum Kept {
+    Everything(Activations),
+    Attention(Attended),
+    Nothing,
 }
 
 /// The positions of the rows and the rotations that belong to them.
@@ -72,25 +86,43 @@ pub(crate) struct Places<'a> {
     pub(crate) positions: &'a [u32],
 }
 
+/// Whole sequences, one behind the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout<'a> {
+    pub(crate) places: Places<'a>,
+    pub(crate) segments: &'a Segments,
+}
+
 impl Block {
-    /// Runs the block over a whole sequence.
-    pub(crate) fn forward(&self, x: Tensor<2>, places: Places<'_>, keep: Keep) -> (Tensor<2>, Saved) {
-        let (y, activations) = self.activate(&x, places);
-        let activations = (keep == Keep::Everything).then_some(activations);
-        (y, Saved { input: x, activations })
+    /// Runs the block over whole sequences.
+    pub(crate) fn forward(&self, x: Tensor<2>, layout: Layout<'_>, keep: Keep) -> (Tensor<2>, Saved) {
+        let activations = self.activate(&x, layout, None);
+        let y = activations.middle.clone() + self.down_proj.forward(&activations.feed_forward.activated);
+        let kept = match keep {
+            Keep::Everything => Kept::Everything(activations),
+            Keep::Attention => Kept::Attention(activations.attended),
+            Keep::Input => Kept::Nothing,
+        };
+        (y, Saved { input: x, kept })
     }
 
-    fn activate(&self, x: &Tensor<2>, places: Places<'_>) -> (Tensor<2>, Activations) {
+    /// Computes the activations, but for those of attention where they are known.
+    fn activate(&self, x: &Tensor<2>, layout: Layout<'_>, attended: Option<Attended>) -> Activations {
         let normed = rms_norm::forward(x, &self.input_norm, self.eps);
         let [raw_q, raw_k, v] = Linear::forward_each([&self.q_proj, &self.k_proj, &self.v_proj], &normed);
-        let heads = QueryKeyValue { q: self.place_q(&raw_q, places), k: self.place_k(&raw_k, places), v };
-        let attended = attention::forward(&heads.q, &heads.k, &heads.v, self.shape);
+        let heads = QueryKeyValue { q: self.place_q(&raw_q, layout.places), k: self.place_k(&raw_k, layout.places), v };
+        let attend = || attention::forward_segments(&heads.q, &heads.k, &heads.v, layout.segments, self.shape);
+        let attended = attended.unwrap_or_else(attend);
         let middle = x.clone() + self.o_proj.forward(&attended.output);
-        let middle_normed = rms_norm::forward(&middle, &self.post_attention_norm, self.eps);
-        let [gate, up] = Linear::forward_each([&self.gate_proj, &self.up_proj], &middle_normed);
+        let feed_forward = self.feed_forward(&middle);
+        Activations { normed, raw_q, raw_k, heads, attended, middle, feed_forward }
+    }
+
+    fn feed_forward(&self, middle: &Tensor<2>) -> FeedForward {
+        let normed = rms_norm::forward(middle, &self.post_attention_norm, self.eps);
+        let [gate, up] = Linear::forward_each([&self.gate_proj, &self.up_proj], &normed);
         let activated = swiglu::forward(&gate, &up);
-        let y = middle.clone() + self.down_proj.forward(&activated);
-        (y, Activations { normed, raw_q, raw_k, heads, attended, middle, middle_normed, gate, up, activated })
+        FeedForward { normed, gate, up, activated }
     }
 
     fn place_q(&self, raw: &Tensor<2>, places: Places<'_>) -> Tensor<2> {
@@ -102,47 +134,74 @@ impl Block {
     }
 
     /// Returns the gradient of the block's input and adds those of its trained tensors to `gradients`; it is the block of number `layer`.
+    ///
+    /// What is no longer needed is let go as early as possible: on a device with little memory, this decides how long sequences may be.
     pub(crate) fn backward(
         &self,
         saved: Saved,
         dy: Tensor<2>,
-        places: Places<'_>,
+        layout: Layout<'_>,
         layer: usize,
         trained: Trained,
         gradients: &mut Gradients,
     ) -> Tensor<2> {
-        let x = saved.input;
-        let a = saved.activations.unwrap_or_else(|| self.activate(&x, places).1);
+        let (x, places) = (saved.input, layout.places);
+        let activations = match saved.kept {
+            Kept::Everything(activations) => activations,
+            Kept::Attention(attended) => self.activate(&x, layout, Some(attended)),
+            Kept::Nothing => self.activate(&x, layout, None),
+        };
+        let Activations { normed, raw_q, raw_k, heads, attended, middle, feed_forward } = activations;
+        let dmiddle = self.feed_forward_backward(&middle, feed_forward, dy, layer, trained, gradients);
+        drop(middle);
 
-        let dactivated = self.down_proj.backward(&a.activated, &dy, &Projection::Down.module_path(layer), trained, gradients);
-        let dgated = swiglu::backward(&a.gate, &a.up, &dactivated);
-        let [gate, up] = [Projection::Gate, Projection::Up].map(|projection| projection.module_path(layer));
-        let layers = [(&self.gate_proj, gate.as_str(), &dgated.gate), (&self.up_proj, up.as_str(), &dgated.up)];
-        let dmiddle_normed = Linear::backward_each(layers, &a.middle_normed, trained, gradients);
-        let dnorm = rms_norm::backward(&a.middle, &self.post_attention_norm, self.eps, &dmiddle_normed);
-        let dmiddle = dy + dnorm.x;
-
-        let dattended = self.o_proj.backward(&a.attended.output, &dmiddle, &Projection::Output.module_path(layer), trained, gradients);
-        let dheads = attention::backward(&a.heads.q, &a.heads.k, &a.heads.v, &a.attended, &dattended, self.shape);
-        let dq = qk_norm_rope::backward(&a.raw_q, &self.q_norm, self.eps, places.table, places.positions, &dheads.q);
-        let dk = qk_norm_rope::backward(&a.raw_k, &self.k_norm, self.eps, places.table, places.positions, &dheads.k);
-        let [q, k, v] = [Projection::Query, Projection::Key, Projection::Value].map(|projection| projection.module_path(layer));
-        let layers = [(&self.q_proj, q.as_str(), &dq.x), (&self.k_proj, k.as_str(), &dk.x), (&self.v_proj, v.as_str(), &dheads.v)];
-        let dnormed = Linear::backward_each(layers, &a.normed, trained, gradients);
+        let dattended = self.o_proj.backward(&attended.output, &dmiddle, &Projection::Output.module_path(layer), trained, gradients);
+        let QueryKeyValue { q, k, v } = heads;
+        let dheads = attention::backward_segments(&q, &k, &v, &attended, &dattended, layout.segments, self.shape, Determinism::Exact);
+        drop((q, k, v, attended, dattended));
+        let dq = qk_norm_rope::backward(&raw_q, &self.q_norm, self.eps, places.table, places.positions, &dheads.q);
+        let dk = qk_norm_rope::backward(&raw_k, &self.k_norm, self.eps, places.table, places.positions, &dheads.k);
+        let dv = dheads.v;
+        drop((raw_q, raw_k, dheads.q, dheads.k));
+        let names = [Projection::Query, Projection::Key, Projection::Value].map(|projection| projection.module_path(layer));
+        let layers =
+            [(&self.q_proj, names[0].as_str(), &dq.x), (&self.k_proj, names[1].as_str(), &dk.x), (&self.v_proj, names[2].as_str(), &dv)];
+        let dnormed = Linear::backward_each(layers, &normed, trained, gradients);
         let dinput = rms_norm::backward(&x, &self.input_norm, self.eps, &dnormed);
 
         if trained == Trained::Everything {
-            let norms = [
-                ("input_layernorm", dinput.weight),
-                ("self_attn.q_norm", dq.weight),
-                ("self_attn.k_norm", dk.weight),
-                ("post_attention_layernorm", dnorm.weight),
-            ];
+            let norms = [("input_layernorm", dinput.weight), ("self_attn.q_norm", dq.weight), ("self_attn.k_norm", dk.weight)];
             for (norm, gradient) in norms {
                 gradients.add(Qwen3Config::norm_key(layer, norm), gradient.unsqueeze());
             }
         }
         dmiddle + dinput.x
+    }
+
+    /// Returns the gradient of what the feed-forward network is added to, for the gradient of the sum.
+    fn feed_forward_backward(
+        &self,
+        middle: &Tensor<2>,
+        activations: FeedForward,
+        dy: Tensor<2>,
+        layer: usize,
+        trained: Trained,
+        gradients: &mut Gradients,
+    ) -> Tensor<2> {
+        let FeedForward { normed, gate, up, activated } = activations;
+        let dactivated = self.down_proj.backward(&activated, &dy, &Projection::Down.module_path(layer), trained, gradients);
+        drop(activated);
+        let dgated = swiglu::backward(&gate, &up, &dactivated);
+        drop((gate, up, dactivated));
+        let names = [Projection::Gate, Projection::Up].map(|projection| projection.module_path(layer));
+        let layers = [(&self.gate_proj, names[0].as_str(), &dgated.gate), (&self.up_proj, names[1].as_str(), &dgated.up)];
+        let dnormed = Linear::backward_each(layers, &normed, trained, gradients);
+        drop(dgated);
+        let dnorm = rms_norm::backward(middle, &self.post_attention_norm, self.eps, &dnormed);
+        if trained == Trained::Everything {
+            gradients.add(Qwen3Config::norm_key(layer, "post_attention_layernorm"), dnorm.weight.unsqueeze());
+        }
+        dy + dnorm.x
     }
 
     /// Calls `visit` with every trained tensor, under its name, and keeps what it returns.

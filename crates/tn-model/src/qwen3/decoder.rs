@@ -7,10 +7,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
-use super::Gradients;
-use super::block::{Block, Keep, Places};
+use super::block::{Block, Keep, Layout, Places};
 use super::linear::{Linear, LoraAdapter, Trained, replace};
-use crate::kernels::attention::AttentionShape;
+use super::{Gradients, Pack};
+use crate::kernels::attention::{AttentionShape, Segments};
 use crate::kernels::head_loss::{self, HeadGradient};
 use crate::kernels::qk_norm_rope::RotaryTable;
 use crate::kernels::{embedding, host, linear, rms_norm};
@@ -134,11 +134,16 @@ impl Qwen3 {
     /// Panics when an id is not below the vocabulary size.
     #[must_use]
     pub fn hidden(&self, ids: &[u32]) -> Tensor<2> {
-        let (table, positions) = (self.rotations(ids.len()), positions(ids.len()));
-        let places = Places { table: &table, positions: &positions };
+        self.hidden_of(ids, &one_sequence(ids))
+    }
+
+    /// Returns the final hidden state of every token of packed sequences.
+    fn hidden_of(&self, ids: &[u32], segments: &Segments) -> Tensor<2> {
+        let (table, positions) = (self.rotations(longest(segments)), positions_of(segments));
+        let layout = Layout { places: Places { table: &table, positions: &positions }, segments };
         let mut x = embedding::forward(&self.embedding, ids);
         for block in &self.blocks {
-            x = block.forward(x, places, Keep::Input).0;
+            x = block.forward(x, layout, Keep::Input).0;
         }
         rms_norm::forward(&x, &self.norm, self.eps())
     }
@@ -164,6 +169,11 @@ impl Qwen3 {
         head_loss::loss(&self.hidden(ids), self.head(), targets)
     }
 
+    /// Returns the summed cross-entropy of packed sequences, in nats, without gradients; what is not finite where the device failed.
+    pub(crate) fn loss_of(&self, pack: &Pack) -> f64 {
+        head_loss::loss(&self.hidden_of(pack.ids(), pack.segments()), self.head(), pack.targets())
+    }
+
     /// Returns the weighted sum of the cross-entropies of a sequence, and its gradients.
     ///
     /// `targets` are as in [`Qwen3::loss`]; `weights[i]` is what the loss of `targets[i]` is multiplied with.
@@ -172,26 +182,41 @@ impl Qwen3 {
     /// Panics when the lengths differ, or when a token is not below the vocabulary size.
     #[must_use]
     pub fn loss_and_gradients(&self, ids: &[u32], targets: &[Option<u32>], weights: &[f32], trained: Trained, keep: Keep) -> SequenceLoss {
-        assert_eq!(ids.len(), targets.len(), "one target a token");
-        let (table, positions) = (self.rotations(ids.len()), positions(ids.len()));
-        let places = Places { table: &table, positions: &positions };
+        let mut pack = Pack::default();
+        pack.push(ids, targets, weights);
+        self.loss_and_gradients_of(&pack, trained, &vec![keep; self.blocks.len()])
+    }
+
+    /// Returns the weighted sum of the cross-entropies of packed sequences, and its gradients; what is kept of each block is chosen by
+    /// `keep`.
+    ///
+    /// # Panics
+    /// Panics when there is not one choice a block, or a token is not below the vocabulary size.
+    #[must_use]
+    pub fn loss_and_gradients_of(&self, pack: &Pack, trained: Trained, keep: &[Keep]) -> SequenceLoss {
+        assert_eq!(keep.len(), self.blocks.len(), "one choice a block");
+        let (ids, segments) = (pack.ids(), pack.segments());
+        let (table, positions) = (self.rotations(longest(segments)), positions_of(segments));
+        let layout = Layout { places: Places { table: &table, positions: &positions }, segments };
         let mut x = embedding::forward(&self.embedding, ids);
         let mut saved = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
-            let (y, kept) = block.forward(x, places, keep);
+        for (block, keep) in self.blocks.iter().zip(keep) {
+            let (y, kept) = block.forward(x, layout, *keep);
             saved.push(kept);
             x = y;
         }
         let hidden = rms_norm::forward(&x, &self.norm, self.eps());
         let everything = trained == Trained::Everything;
         let head_gradient = if everything { HeadGradient::Trained } else { HeadGradient::Frozen };
-        let loss = head_loss::loss_and_gradients(&hidden, self.head(), targets, weights, head_gradient);
+        let loss = head_loss::loss_and_gradients(&hidden, self.head(), pack.targets(), pack.weights(), head_gradient);
+        drop(hidden);
 
         let mut gradients = Gradients::new();
         let dnorm = rms_norm::backward(&x, &self.norm, self.eps(), &loss.rows);
         let mut dx = dnorm.x;
+        drop((x, loss.rows));
         for (layer, (block, kept)) in self.blocks.iter().zip(saved).enumerate().rev() {
-            dx = block.backward(kept, dx, places, layer, trained, &mut gradients);
+            dx = block.backward(kept, dx, layout, layer, trained, &mut gradients);
         }
         if let Some(dhead) = loss.head {
             gradients.add("model.norm.weight".to_owned(), dnorm.weight.unsqueeze());
@@ -351,6 +376,20 @@ impl<E> Reader<'_, '_, E> {
 /// Positions `0..length`.
 pub(crate) fn positions(length: usize) -> Vec<u32> {
     (0..length as u32).collect()
+}
+
+fn one_sequence(ids: &[u32]) -> Segments {
+    let lengths = if ids.is_empty() { vec![] } else { vec![ids.len()] };
+    Segments::of_lengths(&lengths).expect("a sequence has fewer than 2^32 tokens")
+}
+
+/// Positions of packed sequences, each from 0.
+fn positions_of(segments: &Segments) -> Vec<u32> {
+    segments.ranges().flat_map(|rows| 0..rows.len() as u32).collect()
+}
+
+fn longest(segments: &Segments) -> usize {
+    segments.ranges().map(|rows| rows.len()).max().unwrap_or(0)
 }
 
 /// Puts values on a device, without a copy when it is the host.
