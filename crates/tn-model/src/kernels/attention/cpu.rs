@@ -1,9 +1,11 @@
 //! Attention over slices: blocks of queries against tiles of keys, the products by the matrix kernel.
 
+use std::ops::Range;
+
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::AttentionShape;
+use super::{AttentionShape, Segments};
 use crate::kernels::exponential::exp;
 use crate::kernels::lanes::{dot, max, sum};
 use crate::kernels::matmul::{View, Write, product};
@@ -39,6 +41,27 @@ pub(super) fn forward(q: &[f32], k: &[f32], v: &[f32], queries: usize, keys: usi
         },
     );
     (output, log_sum)
+}
+
+/// Attends inside each sequence alone: its rows have the bits that [`forward`] gives them.
+pub(super) fn forward_segments(q: &[f32], k: &[f32], v: &[f32], segments: &Segments, shape: AttentionShape) -> (Vec<f32>, Vec<f32>) {
+    let parts = of_each(segments, |rows| {
+        let (q, k, v) = (part(q, &rows, shape.width()), part(k, &rows, shape.key_width()), part(v, &rows, shape.key_width()));
+        forward(q, k, v, rows.len(), rows.len(), shape)
+    });
+    let (outputs, log_sums): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    (outputs.concat(), log_sums.concat())
+}
+
+/// Returns a result for each sequence, in order.
+fn of_each<T: Send>(segments: &Segments, result: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+    let ranges: Vec<Range<usize>> = segments.ranges().collect();
+    ranges.into_par_iter().map(result).collect()
+}
+
+/// The values of some rows.
+fn part<'a>(values: &'a [f32], rows: &Range<usize>, width: usize) -> &'a [f32] {
+    &values[rows.start * width..rows.end * width]
 }
 
 /// A block of queries against a tile of keys.
@@ -167,6 +190,33 @@ pub(super) fn backward(
     let keys: Vec<&[f32]> = groups.iter().map(|group| group.keys.as_slice()).collect();
     let values: Vec<&[f32]> = groups.iter().map(|group| group.values.as_slice()).collect();
     (interleave(&heads, shape.head_dim), interleave(&keys, shape.head_dim), interleave(&values, shape.head_dim))
+}
+
+/// The gradients inside each sequence alone: its rows have the bits that [`backward`] gives them.
+#[allow(clippy::too_many_arguments, reason = "the operands of one formula")]
+pub(super) fn backward_segments(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    output: &[f32],
+    log_sum: &[f32],
+    doutput: &[f32],
+    segments: &Segments,
+    shape: AttentionShape,
+) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let (width, key_width) = (shape.width(), shape.key_width());
+    let parts = of_each(segments, |rows| {
+        let (q, k, v) = (part(q, &rows, width), part(k, &rows, key_width), part(v, &rows, key_width));
+        let (output, log_sum, doutput) = (part(output, &rows, width), part(log_sum, &rows, shape.heads), part(doutput, &rows, width));
+        backward(q, k, v, output, log_sum, doutput, rows.len(), shape)
+    });
+    let (mut dq, mut dk, mut dv) = (Vec::new(), Vec::new(), Vec::new());
+    for (queries, keys, values) in parts {
+        dq.extend(queries);
+        dk.extend(keys);
+        dv.extend(values);
+    }
+    (dq, dk, dv)
 }
 
 impl Sequence<'_> {
