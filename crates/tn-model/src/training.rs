@@ -2,6 +2,7 @@
 
 mod config;
 mod error;
+mod memory_plan;
 mod optimizer;
 mod progress;
 mod state;
@@ -9,6 +10,7 @@ mod trainer;
 
 pub use config::{MomentFormat, Schedule, TrainingConfig};
 pub use error::TrainError;
+pub use memory_plan::{MemoryLine, MemoryPlan, PlanError, StepShape};
 pub use progress::{Control, EpochReport, Progress, SkippedStep, StepReport};
 pub use state::kept_states;
 pub use trainer::{Trainer, TrainingSummary};
