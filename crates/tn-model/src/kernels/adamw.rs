@@ -3,11 +3,14 @@
 //! `p <- p (1 - lr wd)`, `m <- b1 m + (1 - b1) g`, `v <- b2 v + (1 - b2) g^2`,
 //! `p <- p - lr / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)`.
 //!
-//! [`Moments`] keeps `m` and `v` in 32 bits, [`EightBitMoments`] in eight.
+//! [`Moments`] keeps `m` and `v` in 32 bits, [`EightBitMoments`] in eight. [`flat`] steps all trained values together.
 
 mod cpu;
 mod dynamic_code;
 pub(crate) mod eight_bit;
+pub mod flat;
+#[cfg(feature = "gpu")]
+mod gpu;
 pub(crate) mod reference;
 
 pub use eight_bit::{CodedBlocks, EightBitMoments, step as step_eight_bit};

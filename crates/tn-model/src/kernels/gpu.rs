@@ -3,7 +3,11 @@
 //! Kernels are written in CubeCL. On CUDA they become CUDA C++, elsewhere a shader. They read contiguous tensors in `f32` or a half
 //! precision, compute in `f32` and round once, when they write.
 
-use burn::tensor::{DType, Float, Shape, Tensor};
+pub(crate) mod columns;
+pub(crate) mod reduce;
+pub(crate) mod rows;
+
+use burn::tensor::{DType, Float, Int, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -37,9 +41,54 @@ pub(crate) fn tensor<const D: usize>(values: CubeTensor) -> Tensor<D> {
     Tensor::<D, Float>::from_primitive::<CubeBackend>(values)
 }
 
+/// Returns the contiguous values of a tensor of a GPU device, of which nobody else sees that they are overwritten: they are copied where
+/// somebody shares them.
+///
+/// # Panics
+/// Panics when the tensor is not on a GPU device; the caller has seen it there.
+pub(crate) fn take<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+    let values = tensor.try_into_primitive::<CubeBackend>().expect("the caller has seen this tensor on a GPU device");
+    let values = into_contiguous(values);
+    if values.can_mut() { values } else { values.copy() }
+}
+
+/// As [`take`], of whole numbers.
+pub(crate) fn take_words(tensor: Tensor<1, Int>) -> CubeTensor {
+    let values = tensor.try_into_primitive::<CubeBackend>().expect("the caller has seen this tensor on a GPU device");
+    let values = into_contiguous(values);
+    if values.can_mut() { values } else { values.copy() }
+}
+
+/// As [`tensor`](fn@tensor), of whole numbers.
+pub(crate) fn words(values: CubeTensor) -> Tensor<1, Int> {
+    Tensor::from_primitive::<CubeBackend>(values)
+}
+
 /// Returns a tensor with undefined values beside another one.
 pub(crate) fn empty<const D: usize>(beside: &CubeTensor, shape: [usize; D], dtype: DType) -> CubeTensor {
     empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), Shape::from(shape), dtype)
+}
+
+/// Returns the same contiguous values in another shape of as many elements.
+pub(crate) fn reshape<const D: usize>(values: CubeTensor, shape: [usize; D]) -> CubeTensor {
+    CubeTensor::new_contiguous(values.client, values.device, Shape::from(shape), values.handle, values.dtype)
+}
+
+/// Copies numbers of rows to the device of a tensor.
+pub(crate) fn upload_indices(beside: &CubeTensor, values: &[u32]) -> CubeTensor {
+    let handle = beside.client.create_from_slice(u32::as_bytes(values));
+    CubeTensor::new_contiguous(beside.client.clone(), beside.device.clone(), Shape::from([values.len()]), handle, DType::U32)
+}
+
+/// Copies values to the device of a tensor.
+pub(crate) fn upload<const D: usize>(beside: &CubeTensor, values: &[f32], shape: [usize; D]) -> CubeTensor {
+    let handle = beside.client.create_from_slice(f32::as_bytes(values));
+    CubeTensor::new_contiguous(beside.client.clone(), beside.device.clone(), Shape::from(shape), handle, DType::F32)
+}
+
+/// Returns the cubes of a kernel in which each unit has one of some elements; the kernel compares `ABSOLUTE_POS` with their number.
+pub(crate) fn one_unit_each(elements: usize) -> CubeCount {
+    cubes(elements.div_ceil(UNITS as usize))
 }
 
 /// Returns the type of the values as kernels name it.

@@ -1,6 +1,8 @@
 //! The gated activation of the feed-forward network: `a = silu(gate) * up` with `silu(x) = x * sigmoid(x)`.
 
 mod cpu;
+#[cfg(feature = "gpu")]
+mod gpu;
 pub(crate) mod reference;
 
 use burn::tensor::Tensor;
@@ -13,10 +15,15 @@ use super::host::{self, HostFloats};
 /// All `[rows, features]`.
 #[must_use]
 pub fn forward(gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
-    match (HostFloats::of(gate), HostFloats::of(up)) {
-        (Some(e), Some(u)) => host::tensor(cpu::forward(&e, &u), gate.dims()),
-        _ => reference::forward(gate.clone(), up.clone()),
+    assert_eq!(gate.dims(), up.dims(), "each value has its gate");
+    if let (Some(e), Some(u)) = (HostFloats::of(gate), HostFloats::of(up)) {
+        return host::tensor(cpu::forward(&e, &u), gate.dims());
     }
+    #[cfg(feature = "gpu")]
+    if let Some([e, u]) = super::gpu::of_each([gate, up]) {
+        return super::gpu::tensor(gpu::forward(&e, &u));
+    }
+    reference::forward(gate.clone(), up.clone())
 }
 
 /// The gradients that [`backward`] returns.
@@ -35,14 +42,32 @@ pub struct Gradients {
 /// All `[rows, features]`.
 #[must_use]
 pub fn backward(gate: &Tensor<2>, up: &Tensor<2>, da: &Tensor<2>) -> Gradients {
-    match (HostFloats::of(gate), HostFloats::of(up), HostFloats::of(da)) {
-        (Some(e), Some(u), Some(da)) => {
-            let (de, du) = cpu::backward(&e, &u, &da);
-            Gradients { gate: host::tensor(de, gate.dims()), up: host::tensor(du, up.dims()) }
-        }
-        _ => {
-            let (gate, up) = reference::backward(gate.clone(), up.clone(), da.clone());
-            Gradients { gate, up }
+    assert!(gate.dims() == up.dims() && gate.dims() == da.dims(), "each value has its gate and its gradient");
+    if let (Some(e), Some(u), Some(da)) = (HostFloats::of(gate), HostFloats::of(up), HostFloats::of(da)) {
+        let (de, du) = cpu::backward(&e, &u, &da);
+        return Gradients { gate: host::tensor(de, gate.dims()), up: host::tensor(du, up.dims()) };
+    }
+    #[cfg(feature = "gpu")]
+    if let Some([e, u, da]) = super::gpu::of_each([gate, up, da]) {
+        let (de, du, _) = gpu::backward(&e, &u, &da, false);
+        return Gradients { gate: super::gpu::tensor(de), up: super::gpu::tensor(du) };
+    }
+    let (gate, up) = reference::backward(gate.clone(), up.clone(), da.clone());
+    Gradients { gate, up }
+}
+
+/// Returns what [`backward`] and [`forward`] return, where possible in one pass: for a caller that has not kept the activation.
+///
+/// # Shapes
+/// All `[rows, features]`.
+#[must_use]
+pub fn backward_and_forward(gate: &Tensor<2>, up: &Tensor<2>, da: &Tensor<2>) -> (Gradients, Tensor<2>) {
+    #[cfg(feature = "gpu")]
+    if let Some([e, u, da]) = super::gpu::of_each([gate, up, da]) {
+        assert!(gate.dims() == up.dims() && gate.dims()[..] == da.meta.shape()[..], "each value has its gate and its gradient");
+        if let (de, du, Some(a)) = gpu::backward(&e, &u, &da, true) {
+            return (Gradients { gate: super::gpu::tensor(de), up: super::gpu::tensor(du) }, super::gpu::tensor(a));
         }
     }
+    (backward(gate, up, da), forward(gate, up))
 }

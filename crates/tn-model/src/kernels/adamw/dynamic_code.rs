@@ -50,9 +50,14 @@ impl DynamicCode {
         self.values[usize::from(code)]
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "gpu"))]
     pub(super) fn values(&self) -> &[f32; 256] {
         &self.values
+    }
+
+    #[cfg(feature = "gpu")]
+    pub(super) fn borders(&self) -> &[f32; 255] {
+        &self.borders
     }
 }
 

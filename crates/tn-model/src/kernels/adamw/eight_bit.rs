@@ -94,19 +94,19 @@ pub fn step<const D: usize>(
 }
 
 /// What is the same for all values of a step, as in the step with 32-bit moments.
-struct Constants {
-    keep_first: f32,
-    take_first: f32,
-    keep_second: f32,
-    take_second: f32,
-    decay: f32,
-    rate: f32,
-    root: f32,
-    epsilon: f32,
+pub(super) struct Constants {
+    pub(super) keep_first: f32,
+    pub(super) take_first: f32,
+    pub(super) keep_second: f32,
+    pub(super) take_second: f32,
+    pub(super) decay: f32,
+    pub(super) rate: f32,
+    pub(super) root: f32,
+    pub(super) epsilon: f32,
 }
 
 impl Constants {
-    fn new(scale: f32, step: &AdamWStep) -> Self {
+    pub(super) fn new(scale: f32, step: &AdamWStep) -> Self {
         let (correction1, correction2) = step.bias_corrections();
         Self {
             keep_first: step.beta1 as f32,

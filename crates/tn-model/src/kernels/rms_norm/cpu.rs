@@ -24,6 +24,25 @@ pub(super) fn forward(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     y
 }
 
+/// Returns the sums `x + delta` and the normalised sums.
+pub(super) fn add_forward(x: &[f32], delta: &[f32], weight: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
+    let n = weight.len();
+    let (mut sum, mut y) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+    let inputs = x.par_chunks(BLOCK * n).zip(delta.par_chunks(BLOCK * n));
+    sum.par_chunks_mut(BLOCK * n).zip(y.par_chunks_mut(BLOCK * n)).zip(inputs).for_each(|((sum, y), (x, delta))| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                sum.iter_mut().zip(x).zip(delta).for_each(|((sum, x), delta)| *sum = x + delta);
+                for (y, sum) in y.chunks_exact_mut(n).zip(sum.chunks_exact(n)) {
+                    normalize(sum, weight, eps, y);
+                }
+            },
+        );
+    });
+    (sum, y)
+}
+
 /// Normalises one row and returns the reciprocal of its root mean square.
 #[inline(always)]
 pub(crate) fn normalize(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32]) -> f32 {
@@ -57,6 +76,15 @@ pub(super) fn backward(x: &[f32], weight: &[f32], eps: f32, dy: &[f32]) -> (Vec<
     for block in partial {
         dweight.iter_mut().zip(block).for_each(|(total, part)| *total += part);
     }
+    (dx, dweight)
+}
+
+/// As [`backward`], with `residual` added to the gradient of the rows.
+pub(super) fn add_backward(x: &[f32], weight: &[f32], eps: f32, dy: &[f32], residual: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let (mut dx, dweight) = backward(x, weight, eps, dy);
+    dx.par_chunks_mut(BLOCK * weight.len()).zip(residual.par_chunks(BLOCK * weight.len())).for_each(|(dx, residual)| {
+        dx.iter_mut().zip(residual).for_each(|(dx, residual)| *dx += residual);
+    });
     (dx, dweight)
 }
 

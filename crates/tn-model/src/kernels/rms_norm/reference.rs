@@ -7,6 +7,11 @@ pub(crate) fn forward(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
     x * scale * weight.unsqueeze()
 }
 
+pub(crate) fn add_forward(x: Tensor<2>, delta: Tensor<2>, weight: Tensor<1>, eps: f32) -> (Tensor<2>, Tensor<2>) {
+    let sum = x + delta;
+    (sum.clone(), forward(sum, weight, eps))
+}
+
 pub(crate) fn backward(x: Tensor<2>, weight: Tensor<1>, eps: f32, dy: Tensor<2>) -> (Tensor<2>, Tensor<1>) {
     let scale = reciprocal_rms(x.clone(), eps);
     let normed = x * scale.clone();
