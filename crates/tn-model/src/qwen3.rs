@@ -20,7 +20,7 @@ pub use continuation::{Branch, Continuations, Part, Step, pass};
 pub use decoder::{Qwen3, SequenceLoss, TensorSource, TensorUpdate};
 pub use gradients::Gradients;
 pub use linear::{Linear, LoraAdapter, Trained};
-pub use pack::Pack;
+pub use pack::{Pack, PassOptions};
 pub use packed::PackedQwen3;
 pub use read_sequence::ReadSequence;
 

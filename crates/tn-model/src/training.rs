@@ -1,6 +1,7 @@
 //! Training a decoder on token sequences: from scratch or through LoRA adapters.
 
 mod config;
+mod device_passes;
 mod error;
 mod memory_plan;
 mod optimizer;

@@ -7,7 +7,7 @@ pub(crate) mod columns;
 pub(crate) mod reduce;
 pub(crate) mod rows;
 
-use burn::tensor::{DType, Float, Int, Shape, Tensor};
+use burn::tensor::{DType, Device, Float, Int, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -34,6 +34,21 @@ pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
 pub(crate) fn of_each<const N: usize, const D: usize>(tensors: [&Tensor<D>; N]) -> Option<[CubeTensor; N]> {
     let found: Vec<CubeTensor> = tensors.into_iter().map_while(of).collect();
     found.try_into().ok()
+}
+
+/// Returns the bytes of memory that a device has, where it says so.
+pub(crate) fn memory_of(device: &Device) -> Option<u64> {
+    let probe = Tensor::<1>::zeros([1], device).try_into_primitive::<CubeBackend>().ok()?;
+    probe.client.properties().memory.max_memory()
+}
+
+/// Returns what the device says about those of some tensors that it could not compute.
+///
+/// A failed allocation or launch does not stop what is queued behind it: it is remembered with the values that it left undefined.
+pub(crate) fn failure<'t, const D: usize>(tensors: impl Iterator<Item = &'t Tensor<D>>) -> Option<String> {
+    let primitives: Vec<CubeTensor> = tensors.filter_map(|tensor| tensor.clone().try_into_primitive::<CubeBackend>().ok()).collect();
+    let client = &primitives.first()?.client;
+    client.check(primitives.iter().map(|tensor| &tensor.handle)).err().map(|error| error.to_string())
 }
 
 /// Returns the values as a tensor of Burn.

@@ -9,7 +9,7 @@ use rand_distr::{Distribution, Normal};
 
 use super::block::{Block, Keep, Layout, Places};
 use super::linear::{Linear, LoraAdapter, Trained, replace};
-use super::{Gradients, Pack};
+use super::{Gradients, Pack, PassOptions};
 use crate::kernels::attention::{AttentionShape, Segments};
 use crate::kernels::head_loss::{self, HeadGradient};
 use crate::kernels::qk_norm_rope::RotaryTable;
@@ -184,16 +184,17 @@ impl Qwen3 {
     pub fn loss_and_gradients(&self, ids: &[u32], targets: &[Option<u32>], weights: &[f32], trained: Trained, keep: Keep) -> SequenceLoss {
         let mut pack = Pack::default();
         pack.push(ids, targets, weights);
-        self.loss_and_gradients_of(&pack, trained, &vec![keep; self.blocks.len()])
+        self.loss_and_gradients_of(&pack, trained, &PassOptions::all(keep, self.blocks.len()))
     }
 
-    /// Returns the weighted sum of the cross-entropies of packed sequences, and its gradients; what is kept of each block is chosen by
-    /// `keep`.
+    /// Returns the weighted sum of the cross-entropies of packed sequences, and its gradients. The sum is not a number where the device
+    /// failed.
     ///
     /// # Panics
     /// Panics when there is not one choice a block, or a token is not below the vocabulary size.
     #[must_use]
-    pub fn loss_and_gradients_of(&self, pack: &Pack, trained: Trained, keep: &[Keep]) -> SequenceLoss {
+    pub fn loss_and_gradients_of(&self, pack: &Pack, trained: Trained, options: &PassOptions) -> SequenceLoss {
+        let PassOptions { keep, head_rows } = options;
         assert_eq!(keep.len(), self.blocks.len(), "one choice a block");
         let (ids, segments) = (pack.ids(), pack.segments());
         let (table, positions) = (self.rotations(longest(segments)), positions_of(segments));
@@ -208,7 +209,7 @@ impl Qwen3 {
         let hidden = rms_norm::forward(&x, &self.norm, self.eps());
         let everything = trained == Trained::Everything;
         let head_gradient = if everything { HeadGradient::Trained } else { HeadGradient::Frozen };
-        let loss = head_loss::loss_and_gradients(&hidden, self.head(), pack.targets(), pack.weights(), head_gradient);
+        let loss = head_loss::loss_and_gradients_by(*head_rows, &hidden, self.head(), pack.targets(), pack.weights(), head_gradient);
         drop(hidden);
 
         let mut gradients = Gradients::new();
@@ -237,6 +238,12 @@ impl Qwen3 {
     pub fn trained(&self) -> Trained {
         let adapted = self.blocks.iter().any(|block| block.projections().iter().any(|(_, p)| p.adapter.is_some()));
         if adapted { Trained::Adapters } else { Trained::Everything }
+    }
+
+    /// Returns the number of values in adapters.
+    pub(crate) fn adapter_values(&self) -> usize {
+        let adapters = self.blocks.iter().flat_map(|block| block.projections()).filter_map(|(_, linear)| linear.adapter.as_ref());
+        adapters.map(|adapter| [&adapter.a, &adapter.b].iter().map(|factor| factor.dims().iter().product::<usize>()).sum::<usize>()).sum()
     }
 
     /// Hashes the weights and the scale of the adapters (FNV-1a over the bits of the values, 64 bits).

@@ -42,6 +42,14 @@ impl Gradients {
         self.0.iter().map(|(name, gradient)| (name.as_str(), gradient))
     }
 
+    /// Returns what the device says where it could not compute one of the gradients, such as that it has not enough memory.
+    pub(crate) fn failure(&self) -> Option<String> {
+        #[cfg(feature = "gpu")]
+        return crate::kernels::gpu::failure(self.0.values());
+        #[cfg(not(feature = "gpu"))]
+        None
+    }
+
     /// Returns the Euclidean norm over all gradients together; not finite when any of them is not.
     #[must_use]
     pub fn norm(&self) -> f64 {

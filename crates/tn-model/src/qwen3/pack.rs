@@ -1,6 +1,25 @@
 //! Sequences behind one another, to be learned from in one pass.
 
+use super::Keep;
 use crate::kernels::attention::Segments;
+use crate::kernels::head_loss;
+
+/// How much memory a pass may use. No choice changes the result, but for rounding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassOptions {
+    /// What is kept of each block.
+    pub keep: Vec<Keep>,
+    /// Labelled tokens whose logits are there at once, on a GPU.
+    pub head_rows: usize,
+}
+
+impl PassOptions {
+    /// Keeps the same of each of some blocks.
+    #[must_use]
+    pub fn all(keep: Keep, blocks: usize) -> Self {
+        Self { keep: vec![keep; blocks], head_rows: head_loss::CHUNK }
+    }
+}
 
 /// Sequences that go through the decoder in one pass, without padding and without attention from one to another.
 #[derive(Clone, Debug)]

@@ -62,6 +62,15 @@ pub enum TrainError {
         /// The sequences to blame in that step, by their places among the training sequences, from 0.
         sequences: Vec<usize>,
     },
+    /// A step is too large for the memory of the device.
+    #[error(transparent)]
+    DoesNotFit(#[from] super::PlanError),
+    /// The device failed, and asking it for less memory did not help.
+    #[error("the device failed in a pass over a single sequence: {reason}")]
+    Device {
+        /// What the device says.
+        reason: String,
+    },
     /// A saved state belongs to another run.
     #[error("the state in {path} belongs to a run with other data or settings ({found}, this run is {expected}); start without resuming")]
     OtherRun {

@@ -7,14 +7,16 @@ use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::config::TrainingConfig;
+use super::device_passes::{DevicePasses, Workload};
 use super::error::TrainError;
 use super::optimizer::StoredMoments;
 use super::progress::{Control, EpochReport, Progress, SkippedStep, StepReport};
 use super::state::{State, StateFile};
 use crate::dataset::{TokenSequence, epoch_order};
+use crate::device::is_gpu;
 use crate::kernels::adamw::AdamWStep;
 use crate::kernels::host;
-use crate::qwen3::{Gradients, Keep, Qwen3, SequenceLoss, Trained};
+use crate::qwen3::{Gradients, Keep, Pack, Qwen3, SequenceLoss, Trained};
 
 /// Steps with infinite or undefined gradients in a row that end a run.
 const PATIENCE: u32 = 3;
@@ -29,8 +31,9 @@ const GRADIENT_BYTES: usize = 2 << 30;
 /// The same model, data and configuration give the same weights, bit by bit, on any number of threads, with any size of a micro-batch, and
 /// after any interruption.
 ///
-/// Every sequence is run by itself, with positions from 0: no padding, and no attention from one sequence to another. On a processor, whose
-/// kernels work on rows, packing several sequences into one would save nothing.
+/// There is no padding, and no attention from one sequence to another. On a processor, whose kernels work on rows, every sequence is run by
+/// itself; on a GPU, several are packed into one pass, as many as its memory allows ([`MemoryPlan`](super::MemoryPlan)). A pass for which
+/// there is not enough memory after all is tried again with less: the batch stays what it is.
 ///
 /// A step whose loss or gradients are not finite is left out: weights and moments stay, and it is counted and reported with the sequences
 /// that are to blame. Three in a row, or more than one
@@ -41,6 +44,7 @@ pub struct Trainer {
     state_file: Option<StateFile>,
     save_every: u64,
     micro_batch: usize,
+    memory: Option<u64>,
 }
 
 /// The result of a run.
@@ -73,7 +77,7 @@ impl Trainer {
     /// Returns an error when a setting lies outside its range.
     pub fn new(config: TrainingConfig) -> Result<Self, TrainError> {
         config.validate()?;
-        Ok(Self { config, state_file: None, save_every: 500, micro_batch: usize::MAX })
+        Ok(Self { config, state_file: None, save_every: 500, micro_batch: usize::MAX, memory: None })
     }
 
     /// Saves the state of the run to a file every `steps` steps, at the end of each epoch and when it is stopped. A run that finds such a
@@ -105,6 +109,13 @@ impl Trainer {
         self
     }
 
+    /// On a GPU, plans with so many bytes of memory instead of what the device has.
+    #[must_use]
+    pub fn with_memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
+        self
+    }
+
     /// Trains the adapters of the model, or all its weights when it has none.
     ///
     /// # Errors
@@ -122,7 +133,7 @@ impl Trainer {
         if usable.is_empty() {
             return Err(TrainError::NothingToLearn { sequences: train.len() });
         }
-        let mut run = Run::new(&self.config, self.micro_batch, model, usable);
+        let mut run = Run::new(self, model, usable)?;
         let mut state = match &self.state_file {
             Some(file) if file.path.exists() => State::load(&file.path, &run.fingerprint, model, run.trained, self.config.moments)?,
             _ => State::start(run.fingerprint.clone()),
@@ -177,6 +188,11 @@ impl Labelled<'_> {
         self.targets.iter().flatten().count()
     }
 
+    /// Returns the weights, multiplied with `scale`.
+    fn scaled_weights(&self, scale: f32) -> Vec<f32> {
+        self.weights.iter().map(|weight| weight * scale).collect()
+    }
+
     /// Returns the sum of the weights of the labels.
     fn weight(&self) -> f64 {
         self.targets.iter().zip(&self.weights).filter(|(target, _)| target.is_some()).map(|(_, &weight)| f64::from(weight)).sum()
@@ -210,6 +226,8 @@ struct Run<'c, 's> {
     fingerprint: String,
     /// Sequences whose gradients are formed side by side.
     side_by_side: usize,
+    /// On a GPU, what goes through it together.
+    passes: Option<DevicePasses>,
     order: (u64, Vec<usize>),
     /// Steps left out in a row, up to the last step.
     unusable: u32,
@@ -218,17 +236,26 @@ struct Run<'c, 's> {
 }
 
 impl<'c, 's> Run<'c, 's> {
-    fn new(config: &'c TrainingConfig, micro_batch: usize, model: &mut Qwen3, train: Vec<Labelled<'s>>) -> Self {
+    fn new(trainer: &'c Trainer, model: &mut Qwen3, train: Vec<Labelled<'s>>) -> Result<Self, TrainError> {
+        let Trainer { config, micro_batch, memory, .. } = trainer;
         let trained = model.trained();
         let mut parameters = 0;
         model.update(trained, &mut |_, tensor| {
             parameters += tensor.dims().iter().product::<usize>();
             tensor
         });
-        let side_by_side = (GRADIENT_BYTES / (4 * parameters.max(1))).clamp(1, config.batch).min(micro_batch);
+        let side_by_side = (GRADIENT_BYTES / (4 * parameters.max(1))).clamp(1, config.batch).min(*micro_batch);
+        let passes = match is_gpu(&model.device()) {
+            true => {
+                let longest = train.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(1);
+                let load = Workload { longest, micro_batch: *micro_batch, memory: *memory };
+                Some(DevicePasses::choose(model, trained, config, &load)?)
+            }
+            false => None,
+        };
         let fingerprint = fingerprint(config, &train, parameters, model);
         let order = (0, epoch_order(train.len(), config.seed, 0));
-        Self { config, train, trained, fingerprint, side_by_side, order, unusable: 0, blamed: Vec::new() }
+        Ok(Self { config, train, trained, fingerprint, side_by_side, passes, order, unusable: 0, blamed: Vec::new() })
     }
 
     fn step(
@@ -243,7 +270,7 @@ impl<'c, 's> Run<'c, 's> {
         let batch = self.batch(step);
         let weight: f64 = batch.iter().map(|&i| self.train[i].weight()).sum();
         let tokens = batch.iter().map(|&i| self.train[i].ids.len()).sum();
-        let (loss, gradients) = self.gradients(model, &batch, 1.0 / weight as f32);
+        let (loss, gradients) = self.gradients(model, &batch, 1.0 / weight as f32)?;
         let norm = gradients.norm();
         let learning_rate = self.config.learning_rate_at(step, steps);
         if loss.is_finite() && norm.is_finite() {
@@ -267,7 +294,7 @@ impl<'c, 's> Run<'c, 's> {
         } else {
             state.progress.skipped_steps += 1;
             let parameter = gradients.iter().find(|(_, gradient)| !is_finite(gradient)).map(|(name, _)| name.to_owned());
-            let report = SkippedStep { step, loss, gradient_norm: norm, sequences: self.to_blame(model, &batch), parameter };
+            let report = SkippedStep { step, loss, gradient_norm: norm, sequences: self.to_blame(model, &batch)?, parameter };
             self.leave_out(report, steps, state.progress.skipped_steps, progress)?;
         }
         Ok(StepReport { step, steps, loss, gradient_norm: norm, learning_rate, tokens, seconds: start.elapsed().as_secs_f64() })
@@ -291,14 +318,16 @@ impl<'c, 's> Run<'c, 's> {
     }
 
     /// Returns the places of the sequences of a batch whose own loss or gradients are not finite, or of all where each by itself is.
-    fn to_blame(&self, model: &Qwen3, batch: &[usize]) -> Vec<usize> {
-        let is_unusable = |&i: &usize| {
-            let (loss, gradients) = self.gradients(model, &[i], 1.0 / self.train[i].weight() as f32);
-            !(loss.is_finite() && gradients.norm().is_finite())
-        };
-        let alone: Vec<usize> = batch.iter().copied().filter(|i| is_unusable(i)).collect();
+    fn to_blame(&mut self, model: &Qwen3, batch: &[usize]) -> Result<Vec<usize>, TrainError> {
+        let mut alone = Vec::new();
+        for &i in batch {
+            let (loss, gradients) = self.gradients(model, &[i], 1.0 / self.train[i].weight() as f32)?;
+            if !(loss.is_finite() && gradients.norm().is_finite()) {
+                alone.push(i);
+            }
+        }
         let blamed = if alone.is_empty() { batch } else { &alone };
-        blamed.iter().map(|&i| self.train[i].place).collect()
+        Ok(blamed.iter().map(|&i| self.train[i].place).collect())
     }
 
     /// Returns the sequences of a step.
@@ -313,7 +342,14 @@ impl<'c, 's> Run<'c, 's> {
     }
 
     /// Returns the loss and the gradients, added up in the order of the batch; all weights are multiplied with `scale`.
-    fn gradients(&self, model: &Qwen3, batch: &[usize], scale: f32) -> (f64, Gradients) {
+    fn gradients(&mut self, model: &Qwen3, batch: &[usize], scale: f32) -> Result<(f64, Gradients), TrainError> {
+        match &mut self.passes {
+            Some(passes) => packed_gradients(model, &self.train, batch, scale, self.trained, passes),
+            None => Ok(self.gradients_side_by_side(model, batch, scale)),
+        }
+    }
+
+    fn gradients_side_by_side(&self, model: &Qwen3, batch: &[usize], scale: f32) -> (f64, Gradients) {
         let keep = if self.config.recompute { Keep::Input } else { Keep::Everything };
         let (mut sum, mut gradients) = (0.0, Gradients::new());
         for group in batch.chunks(self.side_by_side) {
@@ -321,8 +357,7 @@ impl<'c, 's> Run<'c, 's> {
                 .par_iter()
                 .map(|&i| &self.train[i])
                 .map(|sequence| {
-                    let weights: Vec<f32> = sequence.weights.iter().map(|weight| weight * scale).collect();
-                    model.loss_and_gradients(sequence.ids, &sequence.targets, &weights, self.trained, keep)
+                    model.loss_and_gradients(sequence.ids, &sequence.targets, &sequence.scaled_weights(scale), self.trained, keep)
                 })
                 .collect();
             for loss in losses {
@@ -334,6 +369,39 @@ impl<'c, 's> Run<'c, 's> {
     }
 }
 
+/// Returns the loss and the gradients of a batch by packed passes. A pass for which the device has not enough memory is tried again with
+/// less; what it had computed is dropped.
+fn packed_gradients(
+    model: &Qwen3,
+    train: &[Labelled<'_>],
+    batch: &[usize],
+    scale: f32,
+    trained: Trained,
+    passes: &mut DevicePasses,
+) -> Result<(f64, Gradients), TrainError> {
+    let (mut sum, mut gradients, mut done) = (0.0, Gradients::new(), 0);
+    while done < batch.len() {
+        let group = &batch[done..(done + passes.sequences).min(batch.len())];
+        let mut pack = Pack::default();
+        for sequence in group.iter().map(|&i| &train[i]) {
+            pack.push(sequence.ids, &sequence.targets, &sequence.scaled_weights(scale));
+        }
+        let loss = model.loss_and_gradients_of(&pack, trained, &passes.options);
+        if let Some(reason) = loss.gradients.failure() {
+            drop(loss);
+            model.device().memory_cleanup();
+            if !passes.lower() {
+                return Err(TrainError::Device { reason });
+            }
+            continue;
+        }
+        sum += loss.sum;
+        gradients.merge(loss.gradients);
+        done += group.len();
+    }
+    Ok((sum, gradients))
+}
+
 fn is_finite(gradient: &Tensor<2>) -> bool {
     host::to_vec(gradient).iter().all(|value| value.is_finite())
 }
@@ -341,7 +409,12 @@ fn is_finite(gradient: &Tensor<2>) -> bool {
 /// Returns the mean loss of the labelled tokens, `None` when there are none.
 fn mean_loss(model: &Qwen3, sequences: &[Labelled<'_>]) -> Option<f64> {
     let labels: usize = sequences.iter().map(Labelled::labels).sum();
-    let sums: Vec<f64> = sequences.par_iter().map(|sequence| model.loss(sequence.ids, &sequence.targets)).collect();
+    let loss = |sequence: &Labelled<'_>| model.loss(sequence.ids, &sequence.targets);
+    // One after the other on a GPU, which is busy with one sequence.
+    let sums: Vec<f64> = match is_gpu(&model.device()) {
+        true => sequences.iter().map(loss).collect(),
+        false => sequences.par_iter().map(loss).collect(),
+    };
     (labels > 0).then(|| sums.iter().sum::<f64>() / labels as f64)
 }
 

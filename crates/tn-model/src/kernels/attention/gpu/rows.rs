@@ -52,7 +52,14 @@ impl Task {
 
     /// A tile of query rows, the heads of the group side by side.
     pub(super) fn query_rows(&self, first: usize, #[comptime] heads: Heads) -> Rows {
-        Rows { start: self.first_query, rows: self.queries * heads.group, first, head: self.head, group: heads.group, heads: heads.key_heads }
+        Rows {
+            start: self.first_query,
+            rows: self.queries * heads.group,
+            first,
+            head: self.head,
+            group: heads.group,
+            heads: heads.key_heads,
+        }
     }
 
     /// A tile of keys.

@@ -180,8 +180,7 @@ fn key_walk<F: Float>(
     let first = position * heads.group / TILE;
     for tile in first..(task.queries * heads.group).div_ceil(TILE) {
         let queries = task.query_rows(tile * TILE, heads);
-        let found =
-            rebuild::<F>(q, k, v, doutput, log_sum, delta, &task, &queries, &keys, scale, slice.as_mut_slice(), heads);
+        let found = rebuild::<F>(q, k, v, doutput, log_sum, delta, &task, &queries, &keys, scale, slice.as_mut_slice(), heads);
         share(&found.probabilities, weights.as_mut_slice());
         add_weighted::<F>(&mut value_sums, weights.as_slice(), doutput, &queries, slice.as_mut_slice(), true, heads.head_dim);
         share(&found.gradients, weights.as_mut_slice());
@@ -247,8 +246,7 @@ fn query_walk<F: Float>(
     let mut sums = zeros(comptime![accumulators(heads.head_dim)]);
     for tile in 0..task.visible_to(queries.first, TILE, heads).div_ceil(TILE) {
         let keys = task.key_rows(tile * TILE, heads);
-        let found =
-            rebuild::<F>(q, k, v, doutput, log_sum, delta, &task, &queries, &keys, scale, slice.as_mut_slice(), heads);
+        let found = rebuild::<F>(q, k, v, doutput, log_sum, delta, &task, &queries, &keys, scale, slice.as_mut_slice(), heads);
         share(&found.gradients, weights.as_mut_slice());
         add_weighted::<F>(&mut sums, weights.as_slice(), k, &keys, slice.as_mut_slice(), false, heads.head_dim);
     }
