@@ -7,7 +7,7 @@ use cubecl::prelude::*;
 use super::super::Operands;
 use super::super::rows::Task;
 use super::super::schedule::{FIELDS, Schedule, Sequence as Rows};
-use super::fragments::{add_weighted, column_of, row_of, scores, zero_sums};
+use super::fragments::{add_weighted, column_of, row_of, scores, store, zero_sums};
 use super::softmax::{Running, hide, row_sum};
 use super::tile::{arrive, load};
 use super::{Chunk, LANES, Pair, Plan, STRIP, TILE, UNITS, WARPS};
@@ -72,19 +72,12 @@ fn attend<F: Float>(
     for strip in 0..STRIPS {
         #[unroll]
         for half in 0..2usize {
-            let row = warp_row + comptime![strip * STRIP] + row_of(half);
+            let first = warp_row + comptime![strip * STRIP];
             let total = row_sum(running.total[comptime![strip * 2 + half]]);
-            if queries.has(row) {
-                let index = queries.index(row);
-                let inverse = Vector::<f32, Pair>::new(1.0 / total);
-                #[unroll]
-                for part in 0..chunks {
-                    let values = sums.index(comptime![strip * chunks + part])[half] * inverse;
-                    output[(index * heads.head_dim + comptime![part * 8] + column_of()) / 2] = Vector::cast_from(values);
-                }
-                if column_of() == 0 {
-                    log_sum[index] = running.largest[comptime![strip * 2 + half]] * scale + total.ln();
-                }
+            store::<F>(&sums, strip, half, 1.0 / total, output, &queries, first, heads.head_dim);
+            let row = first + row_of(half);
+            if column_of() == 0 && queries.has(row) {
+                log_sum[queries.index(row)] = running.largest[comptime![strip * 2 + half]] * scale + total.ln();
             }
         }
     }

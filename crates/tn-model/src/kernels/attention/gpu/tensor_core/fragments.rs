@@ -6,13 +6,12 @@ use cubecl::cmma::{MatrixIdent, MmaDefinition};
 use cubecl::prelude::*;
 
 use super::tile::place;
-use super::{Pair, STRIP};
+use super::{CHUNK, Chunk, Pair, STRIP};
+use crate::kernels::attention::gpu::rows::Rows;
 
-/// Sums of strips of rows: those of strip `s` and columns from `8 n` at `columns / 8 * s + n`.
-pub(super) type Sums = Sequence<Array<Vector<f32, Pair>>>;
-
-/// A left operand of 16 x 16, or two right operands of 16 x 8 behind one another.
-pub(super) type Fragment<F> = Array<Vector<F, Pair>>;
+//
+// Sums are a sequence of such results: those of strip `s` and columns from `8 n` at `columns / 8 * s + n`. A left operand of 16 x 16 has
+// four pairs, a right one of 16 x 8 has two; two right operands behind one another are read together.
 
 #[cube]
 pub(super) fn zero_sums(#[comptime] count: usize) -> Sequence<Array<Vector<f32, Pair>>> {
@@ -29,41 +28,40 @@ pub(super) fn zero_sums(#[comptime] count: usize) -> Sequence<Array<Vector<f32, 
 
 /// Reads rows `row..row + 16` and two chunks as a left operand.
 #[cube]
-fn left<F: Float>(tile: &[Vector<F, super::Chunk>], start: usize, row: usize, chunk: usize, #[comptime] chunks: usize) -> Array<Vector<F, Pair>> {
+fn left<F: Float>(tile: &[Vector<F, Chunk>], start: usize, row: usize, chunk: usize, #[comptime] chunks: usize) -> Array<Vector<F, Pair>> {
     let lane = UNIT_POS_PLANE as usize;
     let at = start + place(row + lane % 16, chunk + lane / 16, chunks);
     let instruction = MmaDefinition::<F, F, f32>::new(16usize, 8usize, 16usize);
-    instruction.load_matrix::<Vector<F, super::Chunk>, Pair>(&tile[at..at + 1], MatrixIdent::A, 4usize, false)
+    instruction.load_matrix::<Vector<F, Chunk>, Pair>(&tile[at..at + 1], MatrixIdent::A, 4usize, false)
 }
 
 /// Reads columns `row..row + 16` and two chunks of rows as a left operand: the transpose of what lies there.
 #[cube]
 fn left_transposed<F: Float>(
-    tile: &[Vector<F, super::Chunk>],
-    start: usize,
+    tile: &[Vector<F, Pair>],
     row: usize,
     chunk: usize,
     #[comptime] chunks: usize,
 ) -> Array<Vector<F, Pair>> {
     let lane = UNIT_POS_PLANE as usize;
-    let at = start + place(row + lane / 16 * 8 + lane % 8, chunk + lane / 8 % 2, chunks);
+    let at = place(row + lane / 16 * 8 + lane % 8, chunk + lane / 8 % 2, chunks) * comptime![CHUNK / 2];
     let instruction = MmaDefinition::<F, F, f32>::new(16usize, 8usize, 16usize);
-    instruction.load_matrix::<Vector<F, super::Chunk>, Pair>(&tile[at..at + 1], MatrixIdent::A, 4usize, true)
+    instruction.load_matrix::<Vector<F, Pair>, Pair>(&tile[at..at + comptime![CHUNK / 2]], MatrixIdent::A, 4usize, true)
 }
 
 /// Reads rows `row..row + 16` and two chunks as two right operands: the rows are columns of the product.
 #[cube]
-fn right<F: Float>(tile: &[Vector<F, super::Chunk>], start: usize, row: usize, chunk: usize, #[comptime] chunks: usize) -> Array<Vector<F, Pair>> {
+fn right<F: Float>(tile: &[Vector<F, Chunk>], start: usize, row: usize, chunk: usize, #[comptime] chunks: usize) -> Array<Vector<F, Pair>> {
     let lane = UNIT_POS_PLANE as usize;
     let at = start + place(row + lane / 16 * 8 + lane % 8, chunk + lane / 8 % 2, chunks);
     let instruction = MmaDefinition::<F, F, f32>::new(16usize, 8usize, 16usize);
-    instruction.load_matrix::<Vector<F, super::Chunk>, Pair>(&tile[at..at + 1], MatrixIdent::B, 4usize, false)
+    instruction.load_matrix::<Vector<F, Chunk>, Pair>(&tile[at..at + 1], MatrixIdent::B, 4usize, false)
 }
 
 /// Reads rows `row..row + 16` and two chunks as two right operands: the rows are summed over.
 #[cube]
 fn right_summed<F: Float>(
-    tile: &[Vector<F, super::Chunk>],
+    tile: &[Vector<F, Chunk>],
     start: usize,
     row: usize,
     chunk: usize,
@@ -72,7 +70,7 @@ fn right_summed<F: Float>(
     let lane = UNIT_POS_PLANE as usize;
     let at = start + place(row + lane % 16, chunk + lane / 16, chunks);
     let instruction = MmaDefinition::<F, F, f32>::new(16usize, 8usize, 16usize);
-    instruction.load_matrix::<Vector<F, super::Chunk>, Pair>(&tile[at..at + 1], MatrixIdent::B, 4usize, true)
+    instruction.load_matrix::<Vector<F, Chunk>, Pair>(&tile[at..at + 1], MatrixIdent::B, 4usize, true)
 }
 
 /// Adds the products of a left operand and two right ones to the sums of two neighboring columns of eight.
@@ -91,9 +89,9 @@ fn multiply<F: Float>(left: &Array<Vector<F, Pair>>, rights: &Array<Vector<F, Pa
 /// Returns `left right^T`: rows of a warp's strips from `row` on, against all `count` rows of the right tile.
 #[cube]
 pub(super) fn scores<F: Float>(
-    left_tile: &[Vector<F, super::Chunk>],
+    left_tile: &[Vector<F, Chunk>],
     row: usize,
-    right_tile: &[Vector<F, super::Chunk>],
+    right_tile: &[Vector<F, Chunk>],
     right_start: usize,
     #[comptime] strips: usize,
     #[comptime] count: usize,
@@ -125,7 +123,7 @@ pub(super) fn scores<F: Float>(
 pub(super) fn add_weighted<F: Float>(
     sums: &mut Sequence<Array<Vector<f32, Pair>>>,
     weights: &Sequence<Array<Vector<f32, Pair>>>,
-    tile: &[Vector<F, super::Chunk>],
+    tile: &[Vector<F, Chunk>],
     start: usize,
     #[comptime] strips: usize,
     #[comptime] count: usize,
@@ -153,16 +151,16 @@ pub(super) fn add_weighted<F: Float>(
 /// their columns.
 #[cube]
 pub(super) fn weighted_transposed<F: Float>(
-    weights: &[Vector<F, super::Chunk>],
+    weights: &[Vector<F, Pair>],
     row: usize,
-    tile: &[Vector<F, super::Chunk>],
+    tile: &[Vector<F, Chunk>],
     #[comptime] count: usize,
     #[comptime] chunks: usize,
 ) -> Sequence<Array<Vector<f32, Pair>>> {
     let mut sums = zero_sums(chunks);
     #[unroll]
     for step in 0..comptime![count / 16] {
-        let lefts = left_transposed::<F>(weights, 0, comptime![step * 16], row / 8, comptime![count / 8]);
+        let lefts = left_transposed::<F>(weights, comptime![step * 16], row / 8, comptime![count / 8]);
         #[unroll]
         for pair in 0..comptime![chunks / 2] {
             let rights = right_summed::<F>(tile, 0, comptime![step * 16], comptime![pair * 2], chunks);
@@ -195,4 +193,28 @@ pub(super) fn row_of(#[comptime] half: usize) -> usize {
 #[cube]
 pub(super) fn column_of() -> usize {
     UNIT_POS_PLANE as usize % 4 * 2
+}
+
+/// Writes a strip's rows of one half, times a factor, rounded.
+#[cube]
+pub(super) fn store<F: Float>(
+    sums: &Sequence<Array<Vector<f32, Pair>>>,
+    #[comptime] strip: usize,
+    #[comptime] half: usize,
+    factor: f32,
+    values: &mut [Vector<F, Pair>],
+    rows: &Rows,
+    first: usize,
+    #[comptime] head_dim: usize,
+) {
+    let row = first + row_of(half);
+    if rows.has(row) {
+        let start = (rows.index(row) * head_dim + column_of()) / 2;
+        let factors = Vector::<f32, Pair>::new(factor);
+        #[unroll]
+        for part in 0..comptime![head_dim / 8] {
+            let pair = sums.index(comptime![strip * head_dim / 8 + part])[half];
+            values[start + comptime![part * 4]] = Vector::cast_from(pair * factors);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::fragments::{column_of, row_of, zero_sums};
+use super::fragments::{column_of, row_of};
 use super::{Pair, STRIP};
 use crate::kernels::attention::gpu::rows::{Heads, Task};
 
@@ -118,15 +118,35 @@ pub(super) fn hide(
     }
 }
 
+/// The same for transposed scores: a strip of keys from `first_key` on, whose columns are query rows.
+#[cube]
+pub(super) fn hide_transposed(
+    scores: &mut Sequence<Array<Vector<f32, Pair>>>,
+    task: &Task,
+    first_row: usize,
+    first_key: usize,
+    #[comptime] rows: usize,
+    #[comptime] heads: Heads,
+) {
+    #[unroll]
+    for part in 0..comptime![rows / 8] {
+        let row = first_row + comptime![part * 8] + column_of();
+        let (visible, visible_next) = (task.visible(row, heads), task.visible(row + 1, heads));
+        let scores = scores.index_mut(part);
+        #[unroll]
+        for half in 0..2usize {
+            let key = first_key + row_of(half);
+            let pair = scores[half];
+            let first = select(key < visible, pair.extract(0usize), f32::new(f32::MIN));
+            let second = select(key < visible_next, pair.extract(1usize), f32::new(f32::MIN));
+            scores[half] = pair_of(first, second);
+        }
+    }
+}
+
 /// Returns the sum over the four lanes that share a row.
 #[cube]
 pub(super) fn row_sum(value: f32) -> f32 {
     let two = value + plane_shuffle_xor(value, 1u32);
     two + plane_shuffle_xor(two, 2u32)
-}
-
-/// No scores yet.
-#[cube]
-pub(super) fn nothing(#[comptime] strips: usize, #[comptime] chunks: usize) -> Sequence<Array<Vector<f32, Pair>>> {
-    zero_sums(comptime![strips * chunks])
 }
