@@ -7,6 +7,7 @@
 mod portable;
 mod rows;
 mod schedule;
+mod tensor_core;
 
 use burn::tensor::{DType, Tensor};
 use burn_cubecl::tensor::CubeTensor;
@@ -51,7 +52,10 @@ pub(super) fn forward(q: &Tensor<2>, k: &Tensor<2>, v: &Tensor<2>, sequences: &[
     let output = gpu::empty(&operands.q, [queries, shape.width()], operands.q.dtype);
     let log_sum = gpu::empty(&operands.q, [queries, shape.heads], DType::F32);
     if !sequences.is_empty() {
-        portable::forward(&operands, &output, &log_sum, sequences, shape);
+        match tensor_core::Plan::of(&operands.q, shape) {
+            Some(plan) => tensor_core::forward(&operands, &output, &log_sum, sequences, plan, shape),
+            None => portable::forward(&operands, &output, &log_sum, sequences, shape),
+        }
     }
     Some(Attended { output: gpu::tensor(output), log_sum: gpu::tensor(log_sum) })
 }
@@ -66,22 +70,38 @@ pub(super) fn backward(
     doutput: &Tensor<2>,
     sequences: &[Sequence],
     shape: AttentionShape,
-    _determinism: Determinism,
+    determinism: Determinism,
 ) -> Option<Gradients> {
     let operands = Operands::of(q, k, v, shape)?;
     let [output, doutput, log_sum] = gpu::of_each([&attended.output, doutput, &attended.log_sum])?;
     if output.dtype != operands.q.dtype || doutput.dtype != operands.q.dtype || log_sum.dtype != DType::F32 {
         return None;
     }
-    let like = |tensor: &CubeTensor| gpu::empty(tensor, [tensor.meta.shape()[0], tensor.meta.shape()[1]], tensor.dtype);
-    let (dq, dk, dv) = (like(&operands.q), like(&operands.k), like(&operands.v));
-    if !sequences.is_empty() {
-        let delta = portable::deltas(&output, &doutput, shape);
-        let statistics = Statistics { log_sum, delta };
+    let [dq, dk, dv] = [&operands.q, &operands.k, &operands.v].map(|like| gpu::empty(like, rows_and_values(like), like.dtype));
+    if sequences.is_empty() {
+        return Some(gradients(dq, dk, dv));
+    }
+    let statistics = Statistics { log_sum, delta: portable::deltas(&output, &doutput, shape) };
+    let Some(plan) = tensor_core::Plan::of(&operands.q, shape) else {
         portable::key_gradients(&operands, &doutput, &statistics, [&dk, &dv], sequences, shape);
         portable::query_gradients(&operands, &doutput, &statistics, &dq, sequences, shape);
+        return Some(gradients(dq, dk, dv));
+    };
+    if determinism == Determinism::Relaxed && tensor_core::adds_atomically(&operands.q) {
+        let dq = tensor_core::all_gradients(&operands, &doutput, &statistics, [&dk, &dv], sequences, plan, shape);
+        return Some(gradients(dq, dk, dv));
     }
-    Some(Gradients { q: gpu::tensor(dq), k: gpu::tensor(dk), v: gpu::tensor(dv) })
+    tensor_core::key_gradients(&operands, &doutput, &statistics, [&dk, &dv], sequences, plan, shape);
+    tensor_core::query_gradients(&operands, &doutput, &statistics, &dq, sequences, plan, shape);
+    Some(gradients(dq, dk, dv))
+}
+
+fn rows_and_values(tensor: &CubeTensor) -> [usize; 2] {
+    [tensor.meta.shape()[0], tensor.meta.shape()[1]]
+}
+
+fn gradients(q: CubeTensor, k: CubeTensor, v: CubeTensor) -> Gradients {
+    Gradients { q: gpu::tensor(q), k: gpu::tensor(k), v: gpu::tensor(v) }
 }
 
 /// What the backward pass knows of each row and head, in `f32`.
