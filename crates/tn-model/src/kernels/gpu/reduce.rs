@@ -73,7 +73,7 @@ fn group_fold(value: f32, #[comptime] groups: Groups, #[comptime] largest: bool)
     let steps = comptime![near.ilog2()];
     #[unroll]
     for step in 0..steps {
-        let other = plane_shuffle_xor(total, comptime![1u32 << step].runtime());
+        let other = plane_shuffle_xor(total, comptime!(1u32 << step));
         total = combine(total, other, largest);
     }
     if comptime![near < groups.size] {
