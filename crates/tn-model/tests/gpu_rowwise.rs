@@ -44,6 +44,31 @@ fn rms_norm_equals_the_processor() {
 }
 
 #[test]
+fn more_rows_than_a_launch_has_cubes_in_one_dimension() {
+    for case in cases() {
+        let mut source = Source::new();
+        let (x, w) = (source.tensor([70_001, 8]), source.tensor([8]));
+        let found = rms_norm::backward(&case.activations(&x), &case.floats(&w), EPS, &case.activations(&x));
+        let expected = rms_norm::backward(&case.rounded(&x), &w, EPS, &case.rounded(&x));
+        check(&format!("{}: dx", case.name), case.tolerance(), &found.x, &expected.x);
+        check(&format!("{}: dw", case.name), 1e-4, &found.weight, &expected.weight);
+    }
+}
+
+#[test]
+fn no_rows_give_no_rows() {
+    for case in cases() {
+        let (x, w) = (case.activations(&Tensor::<2>::zeros([0, 32], &Device::flex())), case.floats(&Source::new().tensor([32])));
+        assert_eq!(rms_norm::forward(&x, &w, EPS).dims(), [0, 32]);
+        assert_eq!(values(&rms_norm::backward(&x, &w, EPS, &x).weight), vec![0.0; 32]);
+        assert_eq!(swiglu::forward(&x, &x).dims(), [0, 32]);
+        let table = RotaryTable::new(32, 1e6, 4);
+        assert_eq!(qk_norm_rope::forward(&x, &w, EPS, &table, &[]).dims(), [0, 32]);
+        assert_eq!(embedding::forward(&case.activations(&Source::new().tensor([5, 32])), &[]).dims(), [0, 32]);
+    }
+}
+
+#[test]
 fn added_rows_are_normalised_as_on_the_processor() {
     on_shapes(|case, at, shape| {
         let mut source = Source::new();
