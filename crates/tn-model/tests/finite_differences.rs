@@ -89,7 +89,7 @@ fn swiglu_follows_its_definition() {
         for (body, device) in devices() {
             let on_device = |values: &[f64]| tensor(values, [rows, width], &device);
             check(body, &swiglu::forward(&on_device(&gate), &on_device(&up)), &gated(&gate, &up));
-            let found = swiglu::backward(&on_device(&gate), &on_device(&up), &on_device(&da));
+            let found = swiglu::backward(on_device(&gate), on_device(&up), on_device(&da));
             check(body, &found.gate, &slopes(|gate| dot(&da, &gated(gate, &up)), &gate));
             check(body, &found.up, &slopes(|up| dot(&da, &gated(&gate, up)), &up));
         }

@@ -12,6 +12,7 @@ use tn_model::kernels::decode_attention::{self, Entries, LayerCache, PromptKeys,
 use tn_model::kernels::head_loss::{self, HeadGradient};
 use tn_model::kernels::packed_linear::WeightFormat;
 use tn_model::kernels::qk_norm_rope::{self, RotaryTable};
+use tn_model::kernels::rms_norm::WeightGradient;
 use tn_model::kernels::{linear, rms_norm, swiglu};
 
 const EPS: f32 = 1e-6;
@@ -67,6 +68,28 @@ fn rms_norm_equals_its_reference() {
 }
 
 #[test]
+fn added_rows_are_normalised_to_the_same_bits() {
+    let mut source = Source::new();
+    for [rows, features] in [[1, 1], [3, 17], [257, 33]] {
+        let (x, delta, w) = (source.tensor([rows, features]), source.tensor([rows, features]), source.tensor([features]));
+        let (dy, dsum) = (source.tensor([rows, features]), source.tensor([rows, features]));
+        let sum = x.clone() + delta.clone();
+        let (found, normed) = rms_norm::add_forward(&x, &delta, &w, EPS);
+        assert_eq!(values(&found), values(&sum));
+        assert_eq!(values(&normed), values(&rms_norm::forward(&sum, &w, EPS)));
+        let (slow, slow_normed) = rms_norm::add_forward(&weights(&x), &weights(&delta), &weights(&w), EPS);
+        check("sum", &found, &slow.inner());
+        check("normed", &normed, &slow_normed.inner());
+        let alone = rms_norm::backward(&sum, &w, EPS, &dy);
+        for trained in [WeightGradient::Trained, WeightGradient::Frozen] {
+            let found = rms_norm::add_backward(&sum, &w, EPS, &dy, &dsum, trained);
+            assert_eq!(values(&found.sum), values(&(dsum.clone() + alone.x.clone())));
+            assert_eq!(found.weight.map(|w| values(&w)), (trained == WeightGradient::Trained).then(|| values(&alone.weight)));
+        }
+    }
+}
+
+#[test]
 fn swiglu_equals_its_reference() {
     let mut source = Source::new();
     for [rows, features] in [[1, 1], [7, 31], [200, 333]] {
@@ -75,7 +98,7 @@ fn swiglu_equals_its_reference() {
         let a = swiglu::forward(&tg, &tu);
         check("forward", &swiglu::forward(&gate, &up), &a.clone().inner());
         let tape = (a * weights(&da)).sum().backward();
-        let found = swiglu::backward(&gate, &up, &da);
+        let found = swiglu::backward(gate, up, da);
         check("dgate", &found.gate, &tg.grad(&tape).unwrap());
         check("dup", &found.up, &tu.grad(&tape).unwrap());
     }

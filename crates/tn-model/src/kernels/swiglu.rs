@@ -38,36 +38,40 @@ pub struct Gradients {
 ///
 /// With `s = sigmoid(gate)`: `d up = da gate s` and `d gate = da up s (1 + gate (1 - s))`.
 ///
-/// # Shapes
-/// All `[rows, features]`.
-#[must_use]
-pub fn backward(gate: &Tensor<2>, up: &Tensor<2>, da: &Tensor<2>) -> Gradients {
-    assert!(gate.dims() == up.dims() && gate.dims() == da.dims(), "each value has its gate and its gradient");
-    if let (Some(e), Some(u), Some(da)) = (HostFloats::of(gate), HostFloats::of(up), HostFloats::of(da)) {
-        let (de, du) = cpu::backward(&e, &u, &da);
-        return Gradients { gate: host::tensor(de, gate.dims()), up: host::tensor(du, up.dims()) };
-    }
-    #[cfg(feature = "gpu")]
-    if let Some([e, u, da]) = super::gpu::of_each([gate, up, da]) {
-        let (de, du, _) = gpu::backward(&e, &u, &da, false);
-        return Gradients { gate: super::gpu::tensor(de), up: super::gpu::tensor(du) };
-    }
-    let (gate, up) = reference::backward(gate.clone(), up.clone(), da.clone());
-    Gradients { gate, up }
-}
-
-/// Returns what [`backward`] and [`forward`] return, where possible in one pass: for a caller that has not kept the activation.
+/// On a GPU the gradients take the place of the tensors that they belong to, where nobody shares these.
 ///
 /// # Shapes
 /// All `[rows, features]`.
 #[must_use]
-pub fn backward_and_forward(gate: &Tensor<2>, up: &Tensor<2>, da: &Tensor<2>) -> (Gradients, Tensor<2>) {
-    #[cfg(feature = "gpu")]
-    if let Some([e, u, da]) = super::gpu::of_each([gate, up, da]) {
-        assert!(gate.dims() == up.dims() && gate.dims()[..] == da.meta.shape()[..], "each value has its gate and its gradient");
-        if let (de, du, Some(a)) = gpu::backward(&e, &u, &da, true) {
-            return (Gradients { gate: super::gpu::tensor(de), up: super::gpu::tensor(du) }, super::gpu::tensor(a));
-        }
+pub fn backward(gate: Tensor<2>, up: Tensor<2>, da: Tensor<2>) -> Gradients {
+    assert!(gate.dims() == up.dims() && gate.dims() == da.dims(), "each value has its gate and its gradient");
+    if let (Some(e), Some(u), Some(da)) = (HostFloats::of(&gate), HostFloats::of(&up), HostFloats::of(&da)) {
+        let (de, du) = cpu::backward(&e, &u, &da);
+        return Gradients { gate: host::tensor(de, gate.dims()), up: host::tensor(du, up.dims()) };
     }
-    (backward(gate, up, da), forward(gate, up))
+    #[cfg(feature = "gpu")]
+    if super::gpu::of_each([&gate, &up, &da]).is_some() {
+        let [e, u, da] = [gate, up, da].map(super::gpu::take);
+        gpu::backward(&e, &u, &da, false);
+        return Gradients { gate: super::gpu::tensor(e), up: super::gpu::tensor(u) };
+    }
+    let (gate, up) = reference::backward(gate, up, da);
+    Gradients { gate, up }
+}
+
+/// Returns what [`backward`] and [`forward`] return, on a GPU in one pass: for a caller that has not kept the activation.
+///
+/// # Shapes
+/// All `[rows, features]`.
+#[must_use]
+pub fn backward_and_forward(gate: Tensor<2>, up: Tensor<2>, da: Tensor<2>) -> (Gradients, Tensor<2>) {
+    assert!(gate.dims() == up.dims() && gate.dims() == da.dims(), "each value has its gate and its gradient");
+    #[cfg(feature = "gpu")]
+    if super::gpu::of_each([&gate, &up, &da]).is_some() {
+        let [e, u, da] = [gate, up, da].map(super::gpu::take);
+        gpu::backward(&e, &u, &da, true);
+        return (Gradients { gate: super::gpu::tensor(e), up: super::gpu::tensor(u) }, super::gpu::tensor(da));
+    }
+    let a = forward(&gate, &up);
+    (backward(gate, up, da), a)
 }

@@ -6,7 +6,8 @@ use super::linear::{Linear, Trained, replace};
 use super::{Gradients, TensorUpdate};
 use crate::kernels::attention::{self, Attended, AttentionShape, Determinism, Segments};
 use crate::kernels::qk_norm_rope::{self, RotaryTable};
-use crate::kernels::{rms_norm, swiglu};
+use crate::kernels::rms_norm::{self, WeightGradient};
+use crate::kernels::swiglu;
 use crate::{Projection, Qwen3Config};
 
 /// What a forward pass keeps of a block for the backward pass, which computes the rest again. None changes the result.
@@ -93,6 +94,12 @@ pub(crate) struct Layout<'a> {
     pub(crate) segments: &'a Segments,
 }
 
+impl Trained {
+    fn norms(self) -> WeightGradient {
+        if self == Self::Everything { WeightGradient::Trained } else { WeightGradient::Frozen }
+    }
+}
+
 impl Block {
     /// Runs the block over whole sequences.
     pub(crate) fn forward(&self, x: Tensor<2>, layout: Layout<'_>, keep: Keep) -> (Tensor<2>, Saved) {
@@ -110,27 +117,25 @@ impl Block {
     fn activate(&self, x: &Tensor<2>, layout: Layout<'_>, attended: Option<Attended>) -> Activations {
         let normed = rms_norm::forward(x, &self.input_norm, self.eps);
         let [raw_q, raw_k, v] = Linear::forward_each([&self.q_proj, &self.k_proj, &self.v_proj], &normed);
-        let heads = QueryKeyValue { q: self.place_q(&raw_q, layout.places), k: self.place_k(&raw_k, layout.places), v };
+        let Places { table, positions } = layout.places;
+        let (q, k) = qk_norm_rope::forward_pair([&raw_q, &raw_k], self.head_norms(), self.eps, table, positions);
+        let heads = QueryKeyValue { q, k, v };
         let attend = || attention::forward_segments(&heads.q, &heads.k, &heads.v, layout.segments, self.shape);
         let attended = attended.unwrap_or_else(attend);
-        let middle = x.clone() + self.o_proj.forward(&attended.output);
-        let feed_forward = self.feed_forward(&middle);
+        let projected = self.o_proj.forward(&attended.output);
+        let (middle, middle_normed) = rms_norm::add_forward(x, &projected, &self.post_attention_norm, self.eps);
+        let feed_forward = self.feed_forward(middle_normed);
         Activations { normed, raw_q, raw_k, heads, attended, middle, feed_forward }
     }
 
-    fn feed_forward(&self, middle: &Tensor<2>) -> FeedForward {
-        let normed = rms_norm::forward(middle, &self.post_attention_norm, self.eps);
+    fn feed_forward(&self, normed: Tensor<2>) -> FeedForward {
         let [gate, up] = Linear::forward_each([&self.gate_proj, &self.up_proj], &normed);
         let activated = swiglu::forward(&gate, &up);
         FeedForward { normed, gate, up, activated }
     }
 
-    fn place_q(&self, raw: &Tensor<2>, places: Places<'_>) -> Tensor<2> {
-        qk_norm_rope::forward(raw, &self.q_norm, self.eps, places.table, places.positions)
-    }
-
-    fn place_k(&self, raw: &Tensor<2>, places: Places<'_>) -> Tensor<2> {
-        qk_norm_rope::forward(raw, &self.k_norm, self.eps, places.table, places.positions)
+    fn head_norms(&self) -> [&Tensor<1>; 2] {
+        [&self.q_norm, &self.k_norm]
     }
 
     /// Returns the gradient of the block's input and adds those of its trained tensors to `gradients`; it is the block of number `layer`.
@@ -145,7 +150,7 @@ impl Block {
         trained: Trained,
         gradients: &mut Gradients,
     ) -> Tensor<2> {
-        let (x, places) = (saved.input, layout.places);
+        let (x, Places { table, positions }) = (saved.input, layout.places);
         let activations = match saved.kept {
             Kept::Everything(activations) => activations,
             Kept::Attention(attended) => self.activate(&x, layout, Some(attended)),
@@ -159,23 +164,26 @@ impl Block {
         let QueryKeyValue { q, k, v } = heads;
         let dheads = attention::backward_segments(&q, &k, &v, &attended, &dattended, layout.segments, self.shape, Determinism::Exact);
         drop((q, k, v, attended, dattended));
-        let dq = qk_norm_rope::backward(&raw_q, &self.q_norm, self.eps, places.table, places.positions, &dheads.q);
-        let dk = qk_norm_rope::backward(&raw_k, &self.k_norm, self.eps, places.table, places.positions, &dheads.k);
+        let (raw, placed) = ([&raw_q, &raw_k], [&dheads.q, &dheads.k]);
+        let draw = qk_norm_rope::backward_pair(raw, self.head_norms(), self.eps, table, positions, placed, trained.norms());
         let dv = dheads.v;
         drop((raw_q, raw_k, dheads.q, dheads.k));
         let names = [Projection::Query, Projection::Key, Projection::Value].map(|projection| projection.module_path(layer));
-        let layers =
-            [(&self.q_proj, names[0].as_str(), &dq.x), (&self.k_proj, names[1].as_str(), &dk.x), (&self.v_proj, names[2].as_str(), &dv)];
+        let layers = [
+            (&self.q_proj, names[0].as_str(), &draw.q),
+            (&self.k_proj, names[1].as_str(), &draw.k),
+            (&self.v_proj, names[2].as_str(), &dv),
+        ];
         let dnormed = Linear::backward_each(layers, &normed, trained, gradients);
-        let dinput = rms_norm::backward(&x, &self.input_norm, self.eps, &dnormed);
+        let dinput = rms_norm::add_backward(&x, &self.input_norm, self.eps, &dnormed, &dmiddle, trained.norms());
 
-        if trained == Trained::Everything {
-            let norms = [("input_layernorm", dinput.weight), ("self_attn.q_norm", dq.weight), ("self_attn.k_norm", dk.weight)];
+        if let (Some(dinput), Some([dq, dk])) = (dinput.weight, draw.weights) {
+            let norms = [("input_layernorm", dinput), ("self_attn.q_norm", dq), ("self_attn.k_norm", dk)];
             for (norm, gradient) in norms {
                 gradients.add(Qwen3Config::norm_key(layer, norm), gradient.unsqueeze());
             }
         }
-        dmiddle + dinput.x
+        dinput.sum
     }
 
     /// Returns the gradient of what the feed-forward network is added to, for the gradient of the sum.
@@ -191,17 +199,16 @@ impl Block {
         let FeedForward { normed, gate, up, activated } = activations;
         let dactivated = self.down_proj.backward(&activated, &dy, &Projection::Down.module_path(layer), trained, gradients);
         drop(activated);
-        let dgated = swiglu::backward(&gate, &up, &dactivated);
-        drop((gate, up, dactivated));
+        let dgated = swiglu::backward(gate, up, dactivated);
         let names = [Projection::Gate, Projection::Up].map(|projection| projection.module_path(layer));
         let layers = [(&self.gate_proj, names[0].as_str(), &dgated.gate), (&self.up_proj, names[1].as_str(), &dgated.up)];
         let dnormed = Linear::backward_each(layers, &normed, trained, gradients);
         drop(dgated);
-        let dnorm = rms_norm::backward(middle, &self.post_attention_norm, self.eps, &dnormed);
-        if trained == Trained::Everything {
-            gradients.add(Qwen3Config::norm_key(layer, "post_attention_layernorm"), dnorm.weight.unsqueeze());
+        let dnorm = rms_norm::add_backward(middle, &self.post_attention_norm, self.eps, &dnormed, &dy, trained.norms());
+        if let Some(weight) = dnorm.weight {
+            gradients.add(Qwen3Config::norm_key(layer, "post_attention_layernorm"), weight.unsqueeze());
         }
-        dy + dnorm.x
+        dnorm.sum
     }
 
     /// Calls `visit` with every trained tensor, under its name, and keeps what it returns.

@@ -30,7 +30,7 @@ impl Groups {
 
     /// One group, the whole cube, for a row of some vectors: each unit has a few of them.
     pub(crate) fn of_row(client: &Client, vectors: usize) -> Self {
-        let units = (vectors / 2).max(1).next_power_of_two().clamp(32, UNITS as usize) as u32;
+        let units = (1u32 << (vectors / 2).max(1).ilog2()).clamp(32, UNITS);
         Self { units, size: units, plane: plane(client).min(units) }
     }
 
@@ -73,7 +73,7 @@ fn group_fold(value: f32, #[comptime] groups: Groups, #[comptime] largest: bool)
     let steps = comptime![near.ilog2()];
     #[unroll]
     for step in 0..steps {
-        let other = plane_shuffle_xor(total, comptime![1u32 << step].runtime());
+        let other = plane_shuffle_xor(total, comptime!(1u32 << step));
         total = combine(total, other, largest);
     }
     if comptime![near < groups.size] {

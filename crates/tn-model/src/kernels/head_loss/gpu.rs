@@ -8,7 +8,7 @@ use cubecl::prelude::*;
 use super::HeadGradient;
 use crate::kernels::gpu::reduce::{Groups, group_max, group_sum};
 use crate::kernels::gpu::{self, rows};
-use crate::kernels::host;
+use crate::kernels::{host, linear};
 
 /// Writes the weighted loss of each row and, on request, the gradient of its logits over them.
 #[cube(launch, address_type = "dynamic")]
@@ -127,8 +127,7 @@ pub(super) fn loss_and_gradients(
         losses.push(loss);
         let dlogits: Tensor<2> = gpu::tensor(dlogits);
         if let Some(dhead) = &mut dhead {
-            let share = dlogits.clone().transpose().matmul(chunk).cast(DType::F32);
-            *dhead = dhead.clone() + share;
+            *dhead = dhead.clone() + linear::weight_gradient(&dlogits, &chunk);
         }
         let dchunk = gpu::of(&dlogits.matmul(head.clone())).expect("products stay on the device of their factors");
         rows::scatter(&dchunk, numbers, &drows);

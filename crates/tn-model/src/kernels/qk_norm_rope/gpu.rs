@@ -46,7 +46,7 @@ fn place(step: usize, rows: u32, #[comptime] heads: Heads) -> Place {
     let which = head % comptime![heads.queries + heads.keys];
     let query = which < heads.queries;
     let in_queries = row * heads.queries + which;
-    let in_keys = row * heads.keys + which - select(query, which, heads.queries.runtime());
+    let in_keys = row * heads.keys + which - select(query, which, heads.queries);
     let number = select(query, in_queries, in_keys);
     let first = number * comptime![2 * heads.half] + lane;
     Place { active: row < rows as usize && lane < heads.half, query, first, lane, row }
@@ -68,7 +68,7 @@ fn rotate<F: Float, W: Float, N: Size>(
     #[define(F, W)] _types: [ElemType; 2],
 ) {
     let half = comptime![heads.half];
-    let at = place(0usize.runtime(), rows, heads);
+    let at = place(0usize, rows, heads);
     let mut a = Vector::<f32, N>::new(0.0);
     let mut b = Vector::<f32, N>::new(0.0);
     if at.active {

@@ -15,27 +15,25 @@ fn activate<F: Float, N: Size>(gate: &[Vector<F, N>], up: &[Vector<F, N>], a: &m
     }
 }
 
+/// Writes the gradients of the gate and the other factor over them, and on request the activation over its gradient.
 #[cube(launch, address_type = "dynamic")]
 fn differentiate<F: Float, N: Size>(
-    gate: &[Vector<F, N>],
-    up: &[Vector<F, N>],
-    da: &[Vector<F, N>],
-    dgate: &mut [Vector<F, N>],
-    dup: &mut [Vector<F, N>],
-    a: ComptimeOption<&mut [Vector<F, N>]>,
+    gate: &mut [Vector<F, N>],
+    up: &mut [Vector<F, N>],
+    da: &mut [Vector<F, N>],
+    #[comptime] activation: bool,
     #[define(F)] _type: ElemType,
 ) {
-    if ABSOLUTE_POS < dgate.len() {
+    if ABSOLUTE_POS < gate.len() {
         let e = Vector::<f32, N>::cast_from(gate[ABSOLUTE_POS]);
         let u = Vector::<f32, N>::cast_from(up[ABSOLUTE_POS]);
         let d = Vector::<f32, N>::cast_from(da[ABSOLUTE_POS]);
         let s = sigmoid::<N>(e);
         let one = Vector::<f32, N>::new(1.0);
-        dup[ABSOLUTE_POS] = Vector::cast_from(d * e * s);
-        dgate[ABSOLUTE_POS] = Vector::cast_from(d * u * s * (one + e * (one - s)));
-        #[comptime]
-        if let ComptimeOption::Some(a) = a {
-            a[ABSOLUTE_POS] = Vector::cast_from(e * s * u);
+        up[ABSOLUTE_POS] = Vector::cast_from(d * e * s);
+        gate[ABSOLUTE_POS] = Vector::cast_from(d * u * s * (one + e * (one - s)));
+        if comptime![activation] {
+            da[ABSOLUTE_POS] = Vector::cast_from(e * s * u);
         }
     }
 }
@@ -66,16 +64,9 @@ pub(super) fn forward(gate: &CubeTensor, up: &CubeTensor) -> CubeTensor {
     a
 }
 
-/// Returns the gradients of the gate and the other factor, and on request the activation itself.
-pub(super) fn backward(
-    gate: &CubeTensor,
-    up: &CubeTensor,
-    da: &CubeTensor,
-    activation: bool,
-) -> (CubeTensor, CubeTensor, Option<CubeTensor>) {
+/// Writes the gradients of the gate and the other factor over them, and on request the activation over its gradient: nobody shares them.
+pub(super) fn backward(gate: &CubeTensor, up: &CubeTensor, da: &CubeTensor, activation: bool) {
     let [rows, features] = [gate.meta.shape()[0], gate.meta.shape()[1]];
-    let output = || gpu::empty(gate, [rows, features], gate.dtype);
-    let (dgate, dup, a) = (output(), output(), activation.then(output));
     if rows * features > 0 {
         let size = gpu::vector_size(&[gate], features);
         differentiate::launch(
@@ -87,11 +78,8 @@ pub(super) fn backward(
             gate.clone().into_buffer_arg(),
             up.clone().into_buffer_arg(),
             da.clone().into_buffer_arg(),
-            dgate.clone().into_buffer_arg(),
-            dup.clone().into_buffer_arg(),
-            a.clone().map(CubeTensor::into_buffer_arg).into(),
+            activation,
             gpu::elem(gate),
         );
     }
-    (dgate, dup, a)
 }

@@ -29,7 +29,7 @@ fn step_blocks<C: Float>(
     second_largest: &mut [f32],
     measured: &[f32],
     tables: &[f32],
-    copy: ComptimeOption<&mut [C]>,
+    mut copy: ComptimeOption<&mut [C]>,
     factors: &Factors,
     #[comptime] groups: Groups,
     #[define(C)] _copy: ElemType,
