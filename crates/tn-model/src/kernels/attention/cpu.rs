@@ -54,7 +54,7 @@ pub(super) fn forward_segments(q: &[f32], k: &[f32], v: &[f32], segments: &Segme
 }
 
 /// Returns a result for each sequence, in order.
-fn of_each<T: Send>(segments: &Segments, result: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+fn of_each<T: Send>(segments: &Segments, result: impl Fn(Range<usize>) -> T + Sync + Send) -> Vec<T> {
     let ranges: Vec<Range<usize>> = segments.ranges().collect();
     ranges.into_par_iter().map(result).collect()
 }

@@ -54,7 +54,7 @@ pub(super) fn scores<F: Float>(
         let first = part * DEPTH;
         // What an earlier product left may still be read.
         sync_cube();
-        load_columns::<F>(left, left_rows, first, slice, 0, head_dim);
+        load_columns::<F>(left, left_rows, first, slice, 0usize, head_dim);
         load_columns::<F>(right, right_rows, first, slice, comptime![DEPTH * PITCH], head_dim);
         sync_cube();
         for column in 0..DEPTH {
