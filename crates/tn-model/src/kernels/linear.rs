@@ -18,10 +18,15 @@ use super::host::{self, HostFloats};
 #[must_use]
 pub fn forward(x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let ([rows, inputs], [outputs, _]) = (x.dims(), weight.dims());
-    match (HostFloats::of(x), HostFloats::of(weight)) {
-        (Some(x), Some(w)) => host::tensor(cpu::forward(&x, &w, [rows, inputs, outputs]), [rows, outputs]),
-        _ => reference::forward(x.clone(), as_type_of(x, weight)),
+    if let (Some(x), Some(w)) = (HostFloats::of(x), HostFloats::of(weight)) {
+        return host::tensor(cpu::forward(&x, &w, [rows, inputs, outputs]), [rows, outputs]);
     }
+    let weight = as_type_of(x, weight);
+    #[cfg(feature = "gpu")]
+    if let Some(y) = gpu::forward(x, &weight) {
+        return y;
+    }
+    reference::forward(x.clone(), weight)
 }
 
 /// Returns the gradient with respect to the input, `dy w`.
@@ -31,10 +36,15 @@ pub fn forward(x: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
 #[must_use]
 pub fn input_gradient(dy: &Tensor<2>, weight: &Tensor<2>) -> Tensor<2> {
     let ([rows, _], [outputs, inputs]) = (dy.dims(), weight.dims());
-    match (HostFloats::of(dy), HostFloats::of(weight)) {
-        (Some(dy), Some(w)) => host::tensor(cpu::input_gradient(&dy, &w, [rows, inputs, outputs]), [rows, inputs]),
-        _ => reference::input_gradient(dy.clone(), as_type_of(dy, weight)),
+    if let (Some(dy), Some(w)) = (HostFloats::of(dy), HostFloats::of(weight)) {
+        return host::tensor(cpu::input_gradient(&dy, &w, [rows, inputs, outputs]), [rows, inputs]);
     }
+    let weight = as_type_of(dy, weight);
+    #[cfg(feature = "gpu")]
+    if let Some(dx) = gpu::input_gradient(dy, &weight) {
+        return dx;
+    }
+    reference::input_gradient(dy.clone(), weight)
 }
 
 /// Returns the gradient with respect to the weight, `dy^T x`.

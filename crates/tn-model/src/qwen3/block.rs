@@ -256,7 +256,8 @@ impl Block {
         ]
     }
 
-    fn norms_mut(&mut self) -> [(&'static str, &mut Tensor<1>); 4] {
+    /// The four norms of the block.
+    pub(crate) fn norms_mut(&mut self) -> [(&'static str, &mut Tensor<1>); 4] {
         [
             ("input_layernorm", &mut self.input_norm),
             ("self_attn.q_norm", &mut self.q_norm),

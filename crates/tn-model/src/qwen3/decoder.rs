@@ -102,6 +102,32 @@ impl Qwen3 {
         if self.embedding.dtype() == Precision::Bf16.dtype() { Precision::Bf16 } else { Precision::F32 }
     }
 
+    /// Returns the model, adapters included, on a device, its matrices in the given numbers.
+    ///
+    /// # Panics
+    /// Panics when the device does not compute in these numbers: ask [`Precision::check`] before.
+    #[must_use]
+    pub fn on(&self, device: &Device, precision: Precision) -> Self {
+        if let Err(error) = precision.check(device) {
+            panic!("{error}");
+        }
+        let mut moved = self.clone();
+        let matrix = |weight: &mut Tensor<2>| *weight = in_numbers(moved_to(weight, device), precision);
+        matrix(&mut moved.embedding);
+        moved.head.iter_mut().for_each(matrix);
+        moved.norm = moved_to(&moved.norm, device);
+        for block in &mut moved.blocks {
+            block.norms_mut().into_iter().for_each(|(_, norm)| *norm = moved_to(norm, device));
+            for (_, linear) in block.projections_mut() {
+                matrix(&mut linear.weight);
+                if let Some(LoraAdapter { a, b, .. }) = &mut linear.adapter {
+                    (*a, *b) = (moved_to(a, device), moved_to(b, device));
+                }
+            }
+        }
+        moved
+    }
+
     /// Prepares the rotations for sequences of up to `length` tokens; longer ones compute their own each time.
     #[must_use]
     pub fn with_context(mut self, length: usize) -> Self {
@@ -134,13 +160,8 @@ impl Qwen3 {
     /// Panics when an id is not below the vocabulary size.
     #[must_use]
     pub fn hidden(&self, ids: &[u32]) -> Tensor<2> {
-        self.hidden_of(ids, &one_sequence(ids))
-    }
-
-    /// Returns the final hidden state of every token of packed sequences.
-    fn hidden_of(&self, ids: &[u32], segments: &Segments) -> Tensor<2> {
-        let (table, positions) = (self.rotations(longest(segments)), positions_of(segments));
-        let layout = Layout { places: Places { table: &table, positions: &positions }, segments };
+        let (table, positions, segments) = (self.rotations(ids.len()), positions(ids.len()), one_sequence(ids));
+        let layout = Layout { places: Places { table: &table, positions: &positions }, segments: &segments };
         let mut x = embedding::forward(&self.embedding, ids);
         for block in &self.blocks {
             x = block.forward(x, layout, Keep::Input).0;
@@ -167,11 +188,6 @@ impl Qwen3 {
     pub fn loss(&self, ids: &[u32], targets: &[Option<u32>]) -> f64 {
         assert_eq!(ids.len(), targets.len(), "one target a token");
         head_loss::loss(&self.hidden(ids), self.head(), targets)
-    }
-
-    /// Returns the summed cross-entropy of packed sequences, in nats, without gradients; what is not finite where the device failed.
-    pub(crate) fn loss_of(&self, pack: &Pack) -> f64 {
-        head_loss::loss(&self.hidden_of(pack.ids(), pack.segments()), self.head(), pack.targets())
     }
 
     /// Returns the weighted sum of the cross-entropies of a sequence, and its gradients.
@@ -344,11 +360,7 @@ struct Reader<'r, 's, E> {
 
 impl<E> Reader<'_, '_, E> {
     fn matrix(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor<2>, E> {
-        let matrix = place((self.source)(name, &shape)?, shape, self.device);
-        Ok(match self.precision {
-            Precision::F32 => matrix,
-            Precision::Bf16 => matrix.cast(self.precision.dtype()),
-        })
+        Ok(in_numbers(place((self.source)(name, &shape)?, shape, self.device), self.precision))
     }
 
     fn vector(&mut self, name: &str, length: usize) -> Result<Tensor<1>, E> {
@@ -397,6 +409,17 @@ fn positions_of(segments: &Segments) -> Vec<u32> {
 
 fn longest(segments: &Segments) -> usize {
     segments.ranges().map(|rows| rows.len()).max().unwrap_or(0)
+}
+
+fn moved_to<const D: usize>(tensor: &Tensor<D>, device: &Device) -> Tensor<D> {
+    place(host::to_vec(tensor), tensor.dims(), device)
+}
+
+fn in_numbers(matrix: Tensor<2>, precision: Precision) -> Tensor<2> {
+    match precision {
+        Precision::F32 => matrix,
+        Precision::Bf16 => matrix.cast(precision.dtype()),
+    }
 }
 
 /// Puts values on a device, without a copy when it is the host.

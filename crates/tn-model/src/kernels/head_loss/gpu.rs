@@ -129,7 +129,7 @@ pub(super) fn loss_and_gradients(
         if let Some(dhead) = &mut dhead {
             *dhead = dhead.clone() + linear::weight_gradient(&dlogits, &chunk);
         }
-        let dchunk = gpu::of(&dlogits.matmul(head.clone())).expect("products stay on the device of their factors");
+        let dchunk = gpu::of(&linear::input_gradient(&dlogits, head)).expect("products stay on the device of their factors");
         rows::scatter(&dchunk, numbers, &drows);
     }
     Outcome { sum: total(&losses), rows: gpu::tensor(drows), head: dhead }
@@ -146,7 +146,7 @@ pub(super) fn loss(values: &CubeTensor, head: &Tensor<2>, labelled: &Labelled, c
 /// Returns the weighted losses of a chunk of rows, and its logits or their gradient.
 fn losses_of(chunk: &Tensor<2>, head: &Tensor<2>, targets: &[u32], weights: &[f32], gradient: bool) -> (Tensor<1>, CubeTensor) {
     let [vocabulary, _] = head.dims();
-    let logits = gpu::take(chunk.clone().matmul(head.clone().transpose()));
+    let logits = gpu::take(linear::forward(chunk, head));
     let losses = gpu::empty(&logits, [targets.len()], DType::F32);
     let size = gpu::vector_size(&[&logits], vocabulary);
     let groups = Groups::of_row(&logits.client, vocabulary / size);
