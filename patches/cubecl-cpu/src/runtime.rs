@@ -62,8 +62,11 @@ fn properties() -> DeviceProperties {
     let identity =
         DeviceIdentity { name: "CUDA C++ on the processor".to_owned(), fingerprint: "host_sm80".to_owned(), physical: None };
     let memory = MemoryDeviceProperties::new(MEMORY / 4, ALIGNMENT as u64).with_max_memory(MEMORY);
-    let mut properties = DeviceProperties::new(Default::default(), memory, hardware(), TimingMethod::Device, identity);
+    let mut properties = DeviceProperties::new(Default::default(), memory, hardware(), TimingMethod::System, identity);
     register_supported_types(&mut properties);
+    for kind in [FloatKind::E4M3, FloatKind::E5M2] {
+        properties.features.types.elem.remove(&ElemType::Float(kind));
+    }
     let atomic = |kind| Type::atomic(ElemType::Float(kind));
     let exchange = AtomicUsage::Add | AtomicUsage::LoadStore | AtomicUsage::Exchange;
     properties.register_atomic_type_usage(atomic(FloatKind::F64), exchange);

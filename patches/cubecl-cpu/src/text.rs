@@ -31,7 +31,7 @@ pub(crate) fn for_host(cuda: &str, entry: &str) -> Result<HostText, String> {
          extern \"C\" __attribute__((visibility(\"default\"))) void {BLOCK}(void** arguments) {{ host::call_block(&{entry}, arguments); }}\n"
     );
     // Every operation at which threads meet has one of these in its name: `__syncthreads`, `__shfl_sync`, `mma_sync`, `cuda::barrier`, ...
-    let meets = ["__sync", "_sync(", "__activemask", "barrier", "host::ldmatrix", "host::stmatrix"].iter().any(|name| body.contains(name));
+    let meets = ["_sync", "__activemask", "barrier", "host::ldmatrix", "host::stmatrix"].iter().any(|name| body.contains(name));
     Ok(HostText { text: format!("{includes}{body}\n{entries}"), meets })
 }
 
@@ -63,6 +63,9 @@ mod tests {
     fn threads_meet_only_where_the_text_says_so() {
         assert!(!for_host("void k(float* x) { x[threadIdx.x] = 1; }", "k").unwrap().meets);
         assert!(for_host("void k() { __syncthreads(); }", "k").unwrap().meets);
+        let product = r#"void k() { asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0};" : "=f"(d.i_0), "=f"(d.i_1), "=f"(d.i_2),
+            "=f"(d.i_3) : "r"(0), "r"(0), "r"(0), "r"(0), "r"(0), "r"(0), "f"(0), "f"(0), "f"(0), "f"(0)); }"#;
+        assert!(for_host(product, "k").unwrap().meets);
         assert!(for_host("void k() { x = __shfl_xor_sync(__activemask(), x, 1); }", "k").unwrap().meets);
     }
 }

@@ -22,7 +22,8 @@ enum layout_t { mem_row_major, mem_col_major };
 inline float __float_to_tf32(float x) {
     uint32_t const bits = host::bits_of(x);
     if ((bits & 0x7f800000) == 0x7f800000) return x;
-    return host::float_of((bits + 0x0fff + (bits >> 13 & 1)) & ~0x1fffu);
+    // To nearest, ties away from zero.
+    return host::float_of((bits + 0x1000) & ~0x1fffu);
 }
 
 template <typename T>
@@ -57,7 +58,8 @@ inline void same_matrix(void** lanes, unsigned) {
     }
 }
 inline void meet_at(unsigned site, void const* address, unsigned stride, size_t element) {
-    if (reinterpret_cast<size_t>(address) % 32) host_state->fail("a warp's matrix does not start at a multiple of 32 bytes");
+    // CUDA asks for 32 bytes; 16 are what the instructions need, and CubeCL relies on it.
+    if (reinterpret_cast<size_t>(address) % 16) host_state->fail("a warp's matrix does not start at a multiple of 16 bytes");
     if (stride * element % 16) host_state->fail("the rows of a warp's matrix are not a multiple of 16 bytes apart");
     Matrix lane = {address, stride};
     host_state->collective(site, same_matrix, &lane, host::ALL);
