@@ -17,7 +17,8 @@
 //!   shared memory, a barrier that not all threads reach, a matrix product without all lanes, unaligned matrices.
 //!   Memory starts as a pattern that is not a number, shared memory too, and so does what a lane reads from a lane that is not there.
 //! - **Memory** is allocated exactly and counted: [`memory`], and the reports of CubeCL's client.
-//! - **[`sources`]** gives the CUDA C++ of the kernels that were launched, to compile it with NVRTC.
+//! - **[`sources`]** gives the CUDA C++ of the kernels that were launched, and [`Nvrtc`] compiles it, where the environment
+//!   names the library. It needs no GPU.
 //!
 //! # What it is not
 //!
@@ -37,6 +38,7 @@ mod copy;
 mod fibers;
 mod kernel;
 mod machine;
+mod nvrtc;
 mod ptx;
 mod runtime;
 mod server;
@@ -47,6 +49,7 @@ mod text;
 mod toolchain;
 
 pub use cubecl_server::device::CpuDevice;
+pub use nvrtc::Nvrtc;
 pub use runtime::CpuRuntime;
 pub use server::CpuServer;
 pub use sources::{Source, sources};

@@ -87,6 +87,8 @@ pub(crate) struct Machine {
     fibers: Vec<Fiber>,
     launch: Option<Launch>,
     current: usize,
+    /// How often in a row no thread got on.
+    idle: usize,
     scheduler: Context,
     failure: Option<String>,
 }
@@ -120,6 +122,7 @@ impl Machine {
             fibers: Vec::new(),
             launch: None,
             current: 0,
+            idle: 0,
             scheduler: Context::none(),
             failure: None,
         }
@@ -162,6 +165,7 @@ impl Machine {
         self.state.block = block;
         self.shared_bytes().fill(POISON);
         self.start_fibers(launch);
+        self.idle = 0;
         while self.run_warps()? {}
         self.check_memory(launch)
     }
@@ -185,14 +189,22 @@ impl Machine {
         }
     }
 
-    /// Runs every warp as far as it comes, then opens the barrier. False when all threads are done.
+    /// Runs every warp as far as it comes, and when none can go on, opens the barrier. False when all threads are done.
     fn run_warps(&mut self) -> Result<bool, String> {
+        let mut moved = false;
         for first in (0..self.fibers.len()).step_by(WARP) {
-            while self.run_lanes(first)? || self.hold_meeting(first)? {}
+            while self.run_lanes(first, false)? || self.run_lanes(first, true)? || self.hold_meeting(first)? {
+                moved = true;
+            }
         }
-        if self.fibers.iter().any(|fiber| matches!(fiber.status, Status::Polling)) {
-            self.poll_again()?;
+        if moved {
+            self.idle = 0;
             return Ok(true);
+        }
+        if self.polling(0, self.fibers.len()) {
+            self.idle += 1;
+            let block = self.state.block;
+            return if self.idle < PATIENCE { Ok(true) } else { Err(format!("block {block:?}: threads wait at a barrier that never opens")) };
         }
         let mut waiting = false;
         for fiber in &mut self.fibers {
@@ -204,36 +216,30 @@ impl Machine {
         Ok(waiting)
     }
 
-    /// Lets threads look again at what they wait for, until one of them gets on.
-    fn poll_again(&mut self) -> Result<(), String> {
-        for _ in 0..PATIENCE {
-            for i in 0..self.fibers.len() {
-                if matches!(self.fibers[i].status, Status::Polling) {
-                    self.resume(i)?;
-                    if !matches!(self.fibers[i].status, Status::Polling) {
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        Err(format!("block {:?}: threads wait at a barrier that never opens", self.state.block))
+    fn polling(&self, first: usize, last: usize) -> bool {
+        self.fibers[first..last].iter().any(|fiber| matches!(fiber.status, Status::Polling))
     }
 
-    /// Runs the lanes of a warp that can run. True if there was one.
-    fn run_lanes(&mut self, first: usize) -> Result<bool, String> {
-        let mut ran = false;
+    /// Runs the lanes of a warp that can run, or lets those that poll look again. True if one got on.
+    fn run_lanes(&mut self, first: usize, polling: bool) -> Result<bool, String> {
+        let mut moved = false;
         for i in first..self.fibers.len().min(first + WARP) {
-            if matches!(self.fibers[i].status, Status::Ready) {
+            let chosen = if polling { matches!(self.fibers[i].status, Status::Polling) } else { matches!(self.fibers[i].status, Status::Ready) };
+            if chosen {
                 self.resume(i)?;
-                ran = true;
+                moved |= !polling || !matches!(self.fibers[i].status, Status::Polling);
             }
         }
-        Ok(ran)
+        Ok(moved)
     }
 
-    /// Performs the earliest operation that lanes of the warp wait for. True if there was one.
+    /// Performs the earliest operation that lanes of the warp wait for. True if there was one. Lanes that poll are waited for, as long as
+    /// anything moves.
     fn hold_meeting(&mut self, first: usize) -> Result<bool, String> {
         let last = self.fibers.len().min(first + WARP);
+        if self.idle == 0 && self.polling(first, last) {
+            return Ok(false);
+        }
         let lanes = &mut self.fibers[first..last];
         let meeting = |fiber: &Fiber| if let Status::AtMeeting(meeting) = fiber.status { Some(meeting) } else { None };
         let Some(earliest) = lanes.iter().filter_map(meeting).min_by_key(|meeting| meeting.site) else {
