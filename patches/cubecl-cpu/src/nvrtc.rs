@@ -1,4 +1,7 @@
 //! NVIDIA's compiler for kernels, from a library that the environment names. It needs no GPU.
+//!
+//! Library and headers are on PyPI: `libnvrtc.so` in `nvidia-cuda-nvrtc-cu12`, folders named `include` in `nvidia-cuda-runtime-cu12`,
+//! `nvidia-cuda-cccl-cu12` and `nvidia-cuda-nvcc-cu12`. A wheel is a zip archive.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::PathBuf;

@@ -26,9 +26,9 @@ pub fn transpose(x: &[f32], out: &mut [f32], rows: usize, cols: usize) {
 }
 
 #[cube(launch)]
-pub fn square_and_add<F: Float>(x: &[F], out: &mut [F]) {
+pub fn add_and_multiply<F: Float>(x: &[F], out: &mut [F]) {
     if ABSOLUTE_POS < x.len() {
-        out[ABSOLUTE_POS] = x[ABSOLUTE_POS] * x[ABSOLUTE_POS] + F::new(1.0 / 3.0);
+        out[ABSOLUTE_POS] = (x[ABSOLUTE_POS] + F::new(0.3)) * x[ABSOLUTE_POS];
     }
 }
 
@@ -61,45 +61,36 @@ pub fn multiply_fragments(a: &[bf16], b: &[bf16], out: &mut [f32]) {
 pub fn multiply_registers(a: &[bf16], b: &[bf16], out: &mut [f32]) {
     let mma = cmma::MmaDefinition::<bf16, bf16, f32>::new(16usize, 8usize, 16usize);
     let lane = UNIT_POS_PLANE;
-    let size!(NA) = mma.vector_size(cmma::MatrixIdent::A);
-    let size!(NB) = mma.vector_size(cmma::MatrixIdent::B);
-    let size!(NC) = mma.vector_size(cmma::MatrixIdent::Accumulator);
-    let count_a = comptime!(mma.elems_per_lane(cmma::MatrixIdent::A) / mma.vector_size(cmma::MatrixIdent::A));
-    let count_b = comptime!(mma.elems_per_lane(cmma::MatrixIdent::B) / mma.vector_size(cmma::MatrixIdent::B));
-    let count_c = comptime!(mma.elems_per_lane(cmma::MatrixIdent::Accumulator) / mma.vector_size(cmma::MatrixIdent::Accumulator));
-    let mut registers_a = Array::<Vector<bf16, NA>>::new(count_a);
-    let mut registers_b = Array::<Vector<bf16, NB>>::new(count_b);
-    let mut registers_c = Array::<Vector<f32, NC>>::new(count_c);
+    let mut registers_a = Array::<Vector<bf16, Const<2>>>::new(4usize);
+    let mut registers_b = Array::<Vector<bf16, Const<2>>>::new(2usize);
+    let mut registers_c = Array::<Vector<f32, Const<2>>>::new(2usize);
     #[unroll]
-    for i in 0..count_a {
+    for i in 0..4 {
         let mut register = Vector::empty();
         #[unroll]
-        for j in 0..NA::value() {
-            let (row, col) = mma.position_of_nth(lane, (i * NA::value() + j) as u32, cmma::MatrixIdent::A);
+        for j in 0..2 {
+            let (row, col) = mma.position_of_nth(lane, (2 * i + j) as u32, cmma::MatrixIdent::A);
             register.insert(j, a[(row * 16 + col) as usize]);
         }
         registers_a[i] = register;
     }
     #[unroll]
-    for i in 0..count_b {
+    for i in 0..2 {
         let mut register = Vector::empty();
         #[unroll]
-        for j in 0..NB::value() {
-            let (row, col) = mma.position_of_nth(lane, (i * NB::value() + j) as u32, cmma::MatrixIdent::B);
+        for j in 0..2 {
+            let (row, col) = mma.position_of_nth(lane, (2 * i + j) as u32, cmma::MatrixIdent::B);
             register.insert(j, b[(row * 8 + col) as usize]);
         }
         registers_b[i] = register;
-    }
-    #[unroll]
-    for i in 0..count_c {
         registers_c[i] = Vector::new(0.0);
     }
     let registers_d = mma.execute(&registers_a, &registers_b, &registers_c);
     #[unroll]
-    for i in 0..count_c {
+    for i in 0..2 {
         #[unroll]
-        for j in 0..NC::value() {
-            let (row, col) = mma.position_of_nth(lane, (i * NC::value() + j) as u32, cmma::MatrixIdent::Accumulator);
+        for j in 0..2 {
+            let (row, col) = mma.position_of_nth(lane, (2 * i + j) as u32, cmma::MatrixIdent::Accumulator);
             out[(row * 8 + col) as usize] = registers_d[i].extract(j);
         }
     }
