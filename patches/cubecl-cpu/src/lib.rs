@@ -25,7 +25,7 @@
 //! It shows that a kernel computes the right thing, never that it is fast. It cannot show races that need a certain interleaving, weak
 //! memory order, bank conflicts, too many registers, what tensor cores round differently, or conversions of numbers out of range. Blocks
 //! that wait for later blocks never end. Tensor maps, clusters and other features from compute capability 9.0 on are absent, and so are
-//! complex numbers and floats of one byte. There is a device only on x86-64, under Unix, with a C++ compiler.
+//! complex numbers and floats of one byte. It is written for x86-64 under Unix; without a C++ compiler there is no device.
 //!
 //! # How the text is changed before the C++ compiler sees it
 //!
