@@ -38,14 +38,14 @@ impl Case {
 /// Every device that opens, with each type that it computes in. What is left out is named.
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for choice in [DeviceChoice::Cuda(0), DeviceChoice::Wgpu] {
-        match choice.open() {
+    for (name, device) in devices() {
+        match device {
             Ok(device) => {
                 for dtype in [DType::F32, DType::BF16] {
                     if device.supports_dtype(dtype) {
-                        cases.push(Case { name: format!("{choice}, {dtype:?}"), device: device.clone(), dtype });
+                        cases.push(Case { name: format!("{name}, {dtype:?}"), device: device.clone(), dtype });
                     } else {
-                        println!("skipped: {choice} does not compute in {dtype:?}");
+                        println!("skipped: {name} does not compute in {dtype:?}");
                     }
                 }
             }
@@ -53,6 +53,18 @@ pub fn cases() -> Vec<Case> {
         }
     }
     cases
+}
+
+fn devices() -> Vec<(String, Result<Device, String>)> {
+    let choices = [DeviceChoice::Cuda(0), DeviceChoice::Wgpu];
+    #[allow(unused_mut, reason = "without the feature there are no more")]
+    let mut devices = choices.map(|choice| (choice.to_string(), choice.open().map_err(|reason| reason.to_string()))).to_vec();
+    #[cfg(feature = "host-cuda")]
+    {
+        let device = Device::enumerate(burn::tensor::DeviceType::Cpu).into_iter().next();
+        devices.push(("CUDA C++ on the processor".to_owned(), device.ok_or_else(|| "CUDA C++ on the processor needs g++".to_owned())));
+    }
+    devices
 }
 
 /// A source of reproducible values.
