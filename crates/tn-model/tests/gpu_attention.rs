@@ -2,26 +2,18 @@
 //!
 //! Runs on every device of the enabled features that this machine has; Mesa's lavapipe is one, so no GPU is needed.
 
+#[path = "support/devices.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod devices;
+
 use burn::tensor::{DType, Device, FloatDType, Tensor, TensorData};
+use devices::devices;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tn_model::kernels::attention::{self, Attended, AttentionShape, Determinism, Gradients, Segments};
 
 /// Lengths around the sizes of tiles, 651 rows in all.
 const LENGTHS: [usize; 8] = [1, 2, 63, 64, 65, 127, 129, 200];
-
-fn devices() -> Vec<(&'static str, Device)> {
-    let mut found = Vec::new();
-    let mut add = |name, devices: burn::tensor::Devices| match devices.into_iter().next() {
-        Some(device) => found.push((name, device)),
-        None => eprintln!("skipped: no device of {name}"),
-    };
-    #[cfg(feature = "wgpu")]
-    add("wgpu", Device::enumerate(burn::tensor::DeviceType::Wgpu));
-    #[cfg(feature = "cuda")]
-    add("cuda", Device::enumerate(burn::tensor::DeviceType::Cuda));
-    found
-}
 
 /// The operands of a forward and a backward pass.
 struct Case {

@@ -7,10 +7,10 @@ mod kernels;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::activation::softmax;
+use burn::tensor::bf16;
 use burn::tensor::{DType, Device, DeviceType, Distribution, Tensor};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
-use burn::tensor::bf16;
 use kernels::*;
 
 /// The device's client, unless this machine has no C++ compiler. One test at a time: they count memory and collect texts.

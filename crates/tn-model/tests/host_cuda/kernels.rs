@@ -3,9 +3,9 @@
 // The macro writes functions that nobody documents.
 #![allow(missing_docs)]
 
+use burn::tensor::bf16;
 use cubecl::cmma;
 use cubecl::prelude::*;
-use burn::tensor::bf16;
 
 /// Reverses the values of each cube, through shared memory.
 #[cube(launch)]
