@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tissuenarrator::model::DeviceChoice;
 
 /// Commands for contributors and benchmarkers.
 #[derive(Debug, Parser)]
@@ -68,6 +69,9 @@ pub(crate) struct ReproduceFlags {
     /// A table of tasks to be scored on, instead of targets drawn from the test split.
     #[arg(long, value_name = "FILE.parquet", requires = "data")]
     pub(crate) tasks: Option<PathBuf>,
+    /// Where the model runs: cpu, cuda:N, wgpu or auto. Numbers differ in their last bits from one device to another.
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Cpu, value_parser = str::parse::<DeviceChoice>)]
+    pub(crate) device: DeviceChoice,
     /// Keeps the outputs of an earlier run with the same options, even of one that was completed by another build.
     #[arg(long)]
     pub(crate) reuse: bool,

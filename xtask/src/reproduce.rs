@@ -29,6 +29,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tissuenarrator::io::content_hash;
+use tissuenarrator::model::Device;
 
 use self::plan::Plan;
 use self::results::Results;
@@ -47,7 +48,7 @@ pub(crate) fn run(flags: &ReproduceFlags) -> Result<ExitCode> {
     let plan = plan(flags);
     let reuse = if flags.reuse { Reuse::Any } else { Reuse::Interrupted };
     let mut folder = RunFolder::open(&flags.out, &options(flags, &plan)?, &build()?, reuse)?;
-    let results = study(&mut folder, flags, &plan)?;
+    let results = study(&mut folder, flags, &plan, &flags.device.open()?)?;
 
     results.write_figures(&folder)?;
     folder.write("report.html", report::page(&results, folder.seconds())?.as_bytes())?;
@@ -57,13 +58,13 @@ pub(crate) fn run(flags: &ReproduceFlags) -> Result<ExitCode> {
     Ok(if results.is_met() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn study(folder: &mut RunFolder, flags: &ReproduceFlags, plan: &Plan) -> Result<Results> {
+fn study(folder: &mut RunFolder, flags: &ReproduceFlags, plan: &Plan, device: &Device) -> Result<Results> {
     let tissue = match (&plan.simulation, &flags.data) {
         (Some(simulation), _) => simulated::tissue(folder, simulation, flags.seed)?,
         (None, data) => real::tissue(folder, data.as_deref().context("a real section needs --data")?, flags)?,
     };
     let sentences = training::sentences(folder, &tissue, plan, flags.seed)?;
-    let trained = training::train(folder, &sentences, &tissue.panel, plan, flags.seed)?;
+    let trained = training::train(folder, &sentences, &tissue.panel, plan, flags.seed, device)?;
     let tasks = generation::tasks(folder, &tissue, plan, flags.seed, flags.tasks.as_deref())?;
     let generated = generation::generate(folder, &trained, &tissue, &tasks, plan, flags.seed)?;
     let proximity = proximity::recover(folder, &trained, &tissue, plan, flags.seed)?;
@@ -91,6 +92,7 @@ fn options(flags: &ReproduceFlags, plan: &Plan) -> Result<serde_json::Value> {
         "version": env!("CARGO_PKG_VERSION"),
         "seed": flags.seed,
         "plan": plan,
+        "device": flags.device.to_string(),
         "data": flags.data.as_deref().map(hash).transpose()?,
         "tasks": flags.tasks.as_deref().map(hash).transpose()?,
         "columns": [&flags.class, &flags.section, &flags.x, &flags.y, &flags.split],
@@ -111,7 +113,7 @@ fn hash(path: &Path) -> Result<String> {
 fn refuse_full(flags: &ReproduceFlags) -> ExitCode {
     let reason = match &flags.base {
         None => "it needs the base model: --base DIR, a Hugging Face folder of Qwen3-4B",
-        Some(_) => "it needs a CUDA device, and this build has no CUDA backend",
+        Some(_) => "it is not part of this version; `tn train --base DIR --device cuda` trains such a model",
     };
     println!("tier full: NOT RUN: {reason}");
     ExitCode::FAILURE

@@ -34,6 +34,12 @@ const FEATURES: [&[&str]; 10] = [
     &["--package", "tn-sentence", "--features", "test-suite"],
 ];
 
+/// Devices other than the processor, with the one that runs the kernels of CUDA on it. They compile Burn once more.
+const DEVICES: &str = "tn-model/cuda,tn-model/wgpu,tn-model/host-cuda";
+
+/// The tests of devices, by the names of their files.
+const DEVICE_TESTS: [&str; 5] = ["gpu_rowwise", "gpu_attention", "gpu_decode", "gpu_training", "host_cuda"];
+
 /// Returns all steps.
 pub(super) fn all() -> Vec<Step> {
     let commands = |name, commands| Step { name, work: Work::Commands(commands) };
@@ -48,7 +54,16 @@ pub(super) fn all() -> Vec<Step> {
         Step { name: "main job, seconds long", work: Work::Function(smoke::run) },
         Step { name: "benchmarks, once", work: Work::Function(benchmarks) },
         Step { name: "tests", work: Work::Tests(cargo(["test", "--quiet", "--workspace", "--no-fail-fast"])) },
+        commands("devices", vec![cargo(["build", "--quiet", "--workspace", "--bins", "--features", DEVICES])]),
+        Step { name: "device tests", work: Work::Tests(device_tests()) },
     ]
+}
+
+/// Needs no GPU: what this machine lacks is skipped by name.
+fn device_tests() -> Command {
+    let mut tests = cargo(["test", "--quiet", "--workspace", "--no-fail-fast", "--features", DEVICES]);
+    tests.args(DEVICE_TESTS.iter().flat_map(|test| ["--test", test]));
+    tests
 }
 
 fn check(features: &[&str]) -> Command {

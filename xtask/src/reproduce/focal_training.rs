@@ -30,7 +30,7 @@ pub(super) fn train_on(
         .stage("train focal class", |folder| {
             let model_folder = folder.file(MODEL);
             if model_folder.exists() {
-                return Ok(done(Qwen3::load(&model_folder, &Default::default())?.with_context(PREPARED_CONTEXT)));
+                return Ok(done(Qwen3::load(&model_folder, &trained.model.device())?.with_context(PREPARED_CONTEXT)));
             }
             let sentences = training_sentences(tissue, |cell| cell.class() == Some(focal), effect.steps, plan, seed)?;
             let encode = |text: &str| TokenSequence::encode_neighborhood(&trained.tokenizer, text, effect.target_weight);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use tissuenarrator::model::training::{Control, Progress, StepReport, Trainer, TrainingConfig};
-use tissuenarrator::model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions};
+use tissuenarrator::model::{Device, Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions};
 use tissuenarrator::prelude::*;
 use tissuenarrator::spatial::Neighborhoods;
 
@@ -96,12 +96,19 @@ pub(super) fn evenly(n: usize, wanted: usize) -> Vec<usize> {
 }
 
 /// Trains a tokenizer and a small decoder from scratch; an interrupted training goes on where it stopped.
-pub(super) fn train(folder: &mut RunFolder, sentences: &[SentenceRecord], panel: &Vocabulary, plan: &Plan, seed: u64) -> Result<Trained> {
+pub(super) fn train(
+    folder: &mut RunFolder,
+    sentences: &[SentenceRecord],
+    panel: &Vocabulary,
+    plan: &Plan,
+    seed: u64,
+    device: &Device,
+) -> Result<Trained> {
     folder
         .stage("train", |folder| {
             let model_folder = folder.file("model");
             if let Some(summary) = folder.read_json("training.json") {
-                let (model, tokenizer) = (Qwen3::load(&model_folder, &Default::default())?, SentenceTokenizer::load(&model_folder)?);
+                let (model, tokenizer) = (Qwen3::load(&model_folder, device)?, SentenceTokenizer::load(&model_folder)?);
                 return Ok(Trained { model: model.with_context(PREPARED_CONTEXT), tokenizer, summary });
             }
             let text = |split: &str| -> Vec<&str> {
@@ -115,7 +122,7 @@ pub(super) fn train(folder: &mut RunFolder, sentences: &[SentenceRecord], panel:
             let validation: Vec<TokenSequence> = validation.par_iter().map(encode).collect();
 
             let shape = Qwen3Config { rope_theta: plan.training.rope_theta, ..Qwen3Config::tiny(tokenizer.vocab_size()) };
-            let mut model = Qwen3::initialize(&shape, seed, &Default::default()).with_context(PREPARED_CONTEXT);
+            let mut model = Qwen3::initialize(&shape, seed, device).with_context(PREPARED_CONTEXT);
             let config = TrainingConfig {
                 max_steps: Some(plan.training.steps),
                 batch: plan.training.batch,
