@@ -204,7 +204,11 @@ impl Machine {
         if self.polling(0, self.fibers.len()) {
             self.idle += 1;
             let block = self.state.block;
-            return if self.idle < PATIENCE { Ok(true) } else { Err(format!("block {block:?}: threads wait at a barrier that never opens")) };
+            return if self.idle < PATIENCE {
+                Ok(true)
+            } else {
+                Err(format!("block {block:?}: threads wait at a barrier that never opens"))
+            };
         }
         let mut waiting = false;
         for fiber in &mut self.fibers {
@@ -224,7 +228,8 @@ impl Machine {
     fn run_lanes(&mut self, first: usize, polling: bool) -> Result<bool, String> {
         let mut moved = false;
         for i in first..self.fibers.len().min(first + WARP) {
-            let chosen = if polling { matches!(self.fibers[i].status, Status::Polling) } else { matches!(self.fibers[i].status, Status::Ready) };
+            let chosen =
+                if polling { matches!(self.fibers[i].status, Status::Polling) } else { matches!(self.fibers[i].status, Status::Ready) };
             if chosen {
                 self.resume(i)?;
                 moved |= !polling || !matches!(self.fibers[i].status, Status::Polling);
@@ -260,7 +265,10 @@ impl Machine {
         let count = mask.count_ones() as usize;
         if count < needed {
             let block = self.state.block;
-            return Err(format!("block {block:?}, warp {}: an operation of the warp is reached by {count} of {needed} lanes", first / WARP));
+            return Err(format!(
+                "block {block:?}, warp {}: an operation of the warp is reached by {count} of {needed} lanes",
+                first / WARP
+            ));
         }
         // SAFETY: every lane of the mask brought what the operation of this site takes, on a stack that is suspended.
         unsafe { (earliest.run)(arrived.as_mut_ptr(), mask) };

@@ -59,8 +59,7 @@ fn hardware() -> HardwareProperties {
 /// What the CUDA runtime registers for compute capability 8.0, except what the host has no replacement for: complex numbers and floats of
 /// one byte.
 fn properties() -> DeviceProperties {
-    let identity =
-        DeviceIdentity { name: "CUDA C++ on the processor".to_owned(), fingerprint: "host_sm80".to_owned(), physical: None };
+    let identity = DeviceIdentity { name: "CUDA C++ on the processor".to_owned(), fingerprint: "host_sm80".to_owned(), physical: None };
     let memory = MemoryDeviceProperties::new(MEMORY / 4, ALIGNMENT as u64).with_max_memory(MEMORY);
     let mut properties = DeviceProperties::new(Default::default(), memory, hardware(), TimingMethod::System, identity);
     register_supported_types(&mut properties);
