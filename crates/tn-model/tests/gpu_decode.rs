@@ -102,9 +102,8 @@ impl Texts {
     }
 
     fn runs(&self) -> Vec<Run<'_>> {
-        let run = |(text, pages): (usize, &Vec<u32>)| (text, pages.as_slice());
-        let runs = self.pages.iter().enumerate().map(run);
-        runs.map(|(text, pages)| Run { pages, before: self.before[text], tokens: self.tokens(text) }).collect()
+        let runs = (0..self.pages.len()).map(|text| Run { pages: &self.pages[text], before: self.before[text], tokens: self.tokens(text) });
+        runs.collect()
     }
 
     fn queries(&self) -> Tensor<2> {

@@ -21,6 +21,13 @@ pub struct Run<'a> {
     pub tokens: usize,
 }
 
+impl<'a> Run<'a> {
+    /// Returns the pages to which nothing is added any more.
+    fn full_pages(&self) -> &'a [u32] {
+        &self.pages[..self.before / PAGE]
+    }
+}
+
 /// How large work items are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -118,11 +125,10 @@ struct Group {
 
 impl Group {
     fn at(runs: &[Run<'_>]) -> Self {
-        let full = |run: &Run<'_>| &run.pages[..run.before / PAGE];
         let common = |a: &[u32], b: &[u32]| a.iter().zip(b).take_while(|(a, b)| a == b).count();
         let mut group = Self { runs: 1, pages: 0 };
         for run in &runs[1..] {
-            let pages = common(full(&runs[0]), full(run));
+            let pages = common(runs[0].full_pages(), run.full_pages());
             if pages == 0 || pages < group.pages {
                 break;
             }

@@ -59,61 +59,49 @@ pub(super) fn choose(found: &[u32], options: &[u32], drawn: &mut [u32], rows: u3
     }
     if unit == 0 {
         let of_row = row * SETTINGS;
-        drawn[2 * row] = draw(
-            keys.as_slice(),
-            ids.as_mut_slice(),
-            weights.as_mut_slice(),
-            kept as usize,
-            f32::reinterpret(options[of_row]),
-            options[of_row + 1] as usize,
-            f32::reinterpret(options[of_row + 2]),
-            f32::reinterpret(options[of_row + 3]),
-            f32::reinterpret(options[of_row + 4]),
-        );
+        let temperature = f32::reinterpret(options[of_row]);
+        let mut token = ids[0];
+        if temperature > 0.0 && keys[0] > NOTHING_BELOW && keys[0] < INFINITE {
+            let count = weigh(keys.as_slice(), weights.as_mut_slice(), kept as usize, temperature);
+            order_equals(ids.as_mut_slice(), weights.as_slice(), count);
+            token = draw(
+                ids.as_slice(),
+                weights.as_slice(),
+                count,
+                kept as usize,
+                options[of_row + 1] as usize,
+                f32::reinterpret(options[of_row + 2]),
+                f32::reinterpret(options[of_row + 3]),
+                f32::reinterpret(options[of_row + 4]),
+            );
+        }
+        drawn[2 * row] = token;
     }
 }
 
 /// Draws one of the tokens, which are in order. The steps, and the order of the sums, are those of the processor.
 #[cube]
-fn draw(
-    keys: &[u32],
-    ids: &mut [u32],
-    weights: &mut [f32],
-    kept: usize,
-    temperature: f32,
-    top_k: usize,
-    top_p: f32,
-    min_p: f32,
-    uniform: f32,
-) -> u32 {
-    let mut token = ids[0];
-    if temperature > 0.0 && keys[0] > NOTHING_BELOW && keys[0] < INFINITE {
-        let mut count = weigh(keys, weights, kept, temperature);
-        order_equals(ids, weights, count);
-        let last = weights[count - 1];
-        let mut has_all = true;
-        if top_k < count {
-            let least = weights[top_k - 1];
-            // There may be others, as probable, that were not found.
-            has_all = count < kept || last < least;
-            count = leading(weights, count, least);
-        } else {
-            has_all = count < kept;
-        }
-        if top_p < 1.0 {
-            let bound = top_p * sum(weights, count);
-            let mut mass = f32::new(0.0);
-            let mut holding = 0usize;
-            while holding < count && mass < bound {
-                mass += weights[holding];
-                holding += 1;
-            }
-            count = holding.max(1);
-        }
-        count = leading(weights, count, min_p * weights[0]);
-        token = select(has_all, drawn_by(ids, weights, count, uniform), NONE);
+fn draw(ids: &[u32], weights: &[f32], found: usize, kept: usize, top_k: usize, top_p: f32, min_p: f32, uniform: f32) -> u32 {
+    let mut count = found;
+    // Where as many were found as there are places, there may be others, as probable as the last one.
+    let mut has_all = found < kept;
+    if top_k < found {
+        let least = weights[top_k - 1];
+        has_all = has_all || weights[found - 1] < least;
+        count = leading(weights, found, least);
     }
-    token
+    if top_p < 1.0 {
+        let bound = top_p * sum(weights, count);
+        let mut mass = f32::new(0.0);
+        let mut holding = 0usize;
+        while holding < count && mass < bound {
+            mass += weights[holding];
+            holding += 1;
+        }
+        count = holding.max(1);
+    }
+    count = leading(weights, count, min_p * weights[0]);
+    select(has_all, drawn_by(ids, weights, count, uniform), NONE)
 }
 
 /// Writes `e^((logit - largest) / temperature)` of each token, and returns how many are not zero.
