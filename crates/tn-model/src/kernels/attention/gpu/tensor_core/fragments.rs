@@ -37,7 +37,12 @@ fn left<F: Float>(tile: &[Vector<F, Chunk>], start: usize, row: usize, chunk: us
 
 /// Reads columns `row..row + 16` and two chunks of rows as a left operand: the transpose of what lies there.
 #[cube]
-fn left_transposed<F: Float>(tile: &[Vector<F, Pair>], row: usize, chunk: usize, #[comptime] chunks: usize) -> Array<Vector<F, Pair>> {
+fn left_transposed<F: Float>(
+    tile: &[Vector<F, Pair>],
+    row: usize,
+    chunk: usize,
+    #[comptime] chunks: usize,
+) -> Array<Vector<F, Pair>> {
     let lane = UNIT_POS_PLANE as usize;
     let at = place(row + lane / 16 * 8 + lane % 8, chunk + lane / 8 % 2, chunks) * comptime![CHUNK / 2];
     let instruction = MmaDefinition::<F, F, f32>::new(16usize, 8usize, 16usize);
@@ -70,12 +75,7 @@ fn right_summed<F: Float>(
 
 /// Adds the products of a left operand and two right ones to the sums of two neighboring columns of eight.
 #[cube]
-fn multiply<F: Float>(
-    left: &Array<Vector<F, Pair>>,
-    rights: &Array<Vector<F, Pair>>,
-    sums: &mut Sequence<Array<Vector<f32, Pair>>>,
-    #[comptime] at: usize,
-) {
+fn multiply<F: Float>(left: &Array<Vector<F, Pair>>, rights: &Array<Vector<F, Pair>>, sums: &mut Sequence<Array<Vector<f32, Pair>>>, #[comptime] at: usize) {
     let instruction = MmaDefinition::<F, F, f32>::new(16usize, 8usize, 16usize);
     #[unroll]
     for half in 0..2usize {
