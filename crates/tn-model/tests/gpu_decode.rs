@@ -300,6 +300,14 @@ fn equal_logits_are_drawn_by_the_processors_rules() {
     for (round, sampling) in (0..).zip(samplings()) {
         check_draws(&rows, &masks, &sampling, 1000 * round, &device);
     }
+    // Different logits whose probabilities are equal are ordered by their ids.
+    let close = |rng: &mut ChaCha8Rng| -> Vec<f32> {
+        let small = (0..30).map(|_| rng.random_range(0.0..1e-9));
+        std::iter::once(8.0).chain(small).chain([f32::NEG_INFINITY; 100]).collect()
+    };
+    let rows: Vec<Vec<f32>> = (0..16).map(|_| close(&mut rng)).collect();
+    let warm = Sampling { temperature: 4.0, top_k: 40, ..Sampling::AS_TRAINED };
+    assert_eq!(check_draws(&rows, &vec![None; 16], &warm, 77, &device), 0);
     // Half of the mass of four equal tokens is exactly two of them.
     let four = vec![vec![1.0f32; 4].into_iter().chain(vec![-30.0; 96]).collect::<Vec<f32>>(); 16];
     let half = Sampling { top_p: 0.5, top_k: 4, ..Sampling::AS_TRAINED };
@@ -325,7 +333,7 @@ fn numbers_that_are_none_are_passed_over() {
         pad(&[nothing, nan, -0.0, 0.0]),
         pad(&[nan, nan, nothing, nan]),
         pad(&[1.0, inf, 2.0, inf]),
-        pad(&[-1e-40, 1e-40, -3.0, f32::MIN]),
+        pad(&[-2.0, -3.0, f32::MIN, 1e-30]),
     ];
     for (round, sampling) in (0..).zip(samplings()) {
         check_draws(&rows, &vec![None; 5], &sampling, round, &device);
