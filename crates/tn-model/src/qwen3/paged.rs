@@ -194,3 +194,43 @@ fn runs<'a>(parts: &'a mut [Part<'_, '_>], plans: &[Plan], looks: &'a [PageTable
     }
     runs
 }
+
+#[cfg(all(test, feature = "gpu"))]
+mod tests {
+    use super::*;
+    use crate::kernels::packed_linear::WeightFormat;
+    use crate::qwen3::{Branch, Continuations, PackedQwen3, Qwen3};
+    use crate::{DeviceChoice, Qwen3Config};
+
+    #[test]
+    fn every_page_is_given_back() {
+        let found = [DeviceChoice::Cuda(0), DeviceChoice::Wgpu].into_iter().find_map(|choice| choice.open().ok());
+        let Some(device) = found else {
+            println!("skipped: there is no GPU device");
+            return;
+        };
+        let config = Qwen3Config { num_hidden_layers: 1, hidden_size: 32, ..Qwen3Config::tiny(50) };
+        let model = PackedQwen3::pack(&Qwen3::initialize(&config, 1, &device), WeightFormat::F32);
+        let used = || {
+            let store = lock(model.store().expect("the model is on a GPU"));
+            store.pages.count() - store.pages.free()
+        };
+        let mut continuations = Continuations::start(&model, &[1; 100], 3, 100);
+        assert_eq!(used(), 2, "the prompt");
+        continuations.push(&[1, 2, 3]);
+        assert_eq!(used(), 2 + 3, "a copy of the last page for each");
+        let branch = Branch { continuation: 0, tokens: vec![4; 60] };
+        let _logits = continuations.peek(&[branch.clone(), branch]);
+        assert_eq!(used(), 5, "looking leaves nothing behind");
+        continuations.keep(&[2]);
+        assert_eq!(used(), 3);
+        let other = Continuations::start(&model, &[1; 64 * 40], 1, 1);
+        assert_eq!(used(), 3 + 40);
+        drop(other);
+        continuations.restart(2);
+        assert_eq!(used(), 2);
+        assert_eq!(Continuations::size_in_bytes(&model, 100, 3, 30), (2 + 3 * 2) * 64 * 2 * 2 * 32 * 4);
+        drop(continuations);
+        assert_eq!(used(), 0);
+    }
+}
