@@ -24,8 +24,10 @@ pub mod linear;
 pub mod lora_linear;
 pub(crate) mod matmul;
 pub mod packed_linear;
+pub mod paged_attention;
 pub mod qk_norm_rope;
 pub mod rms_norm;
+pub mod sample;
 pub mod swiglu;
 
 #[cfg(doc)]

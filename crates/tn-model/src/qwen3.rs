@@ -13,15 +13,20 @@ mod linear;
 mod matrix;
 mod pack;
 mod packed;
+mod paged;
+mod pages;
+mod pass;
 mod read_sequence;
 
 pub use block::Keep;
-pub use continuation::{Branch, Continuations, Part, Step, pass};
+pub use continuation::{Branch, Continuations, Step};
 pub use decoder::{Qwen3, SequenceLoss, TensorSource, TensorUpdate};
 pub use gradients::Gradients;
 pub use linear::{Linear, LoraAdapter, Trained};
 pub use pack::{Pack, PassOptions};
 pub use packed::PackedQwen3;
+pub use pages::{OutOfPages, PageTable, Pages};
+pub use pass::{Part, pass};
 pub use read_sequence::ReadSequence;
 
 pub(crate) use decoder::place;

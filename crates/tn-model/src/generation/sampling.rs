@@ -53,7 +53,7 @@ impl Sampling {
     ///
     /// Equal probabilities are ordered by id. When nothing is allowed, the first id is returned.
     pub(crate) fn draw(&self, logits: &[f32], rng: &mut impl Rng) -> u32 {
-        self.choose((0..).zip(logits.iter().copied()), rng)
+        self.choose_among_all(logits, self.uniform(rng))
     }
 
     /// Draws one of the allowed tokens, given in ascending order, as if there were no others; the logits of the others are not looked at.
@@ -64,7 +64,22 @@ impl Sampling {
     /// Panics when no token is allowed or an allowed one has no logit.
     pub fn draw_among(&self, allowed: &[u32], logits: &[f32], rng: &mut impl Rng) -> u32 {
         assert!(!allowed.is_empty(), "something has to be allowed");
-        self.choose(allowed.iter().map(|&id| (id, logits[id as usize])), rng)
+        self.choose_among(allowed, logits, self.uniform(rng))
+    }
+
+    /// Returns the random number of a draw; the most probable token takes none.
+    pub(crate) fn uniform(&self, rng: &mut impl Rng) -> f32 {
+        if self.temperature == 0.0 { 0.0 } else { rng.random() }
+    }
+
+    /// Makes the draw that belongs to a random number among all tokens.
+    pub(crate) fn choose_among_all(&self, logits: &[f32], uniform: f32) -> u32 {
+        self.choose((0..).zip(logits.iter().copied()), uniform)
+    }
+
+    /// Makes the draw that belongs to a random number among the allowed tokens.
+    pub(crate) fn choose_among(&self, allowed: &[u32], logits: &[f32], uniform: f32) -> u32 {
+        self.choose(allowed.iter().map(|&id| (id, logits[id as usize])), uniform)
     }
 
     /// Returns the most probable token of all, the first among equals; NaN is passed over.
@@ -73,13 +88,13 @@ impl Sampling {
         most_probable((0..).zip(logits.iter().copied())).0
     }
 
-    fn choose(&self, logits: impl Iterator<Item = (u32, f32)> + Clone, rng: &mut impl Rng) -> u32 {
+    fn choose(&self, logits: impl Iterator<Item = (u32, f32)> + Clone, uniform: f32) -> u32 {
         let (best, largest) = most_probable(logits.clone());
         if self.temperature == 0.0 {
             return best;
         }
         let candidates = self.candidates(logits, largest);
-        let mut left = rng.random::<f32>() * candidates.iter().map(|&(_, p)| p).sum::<f32>();
+        let mut left = uniform * candidates.iter().map(|&(_, p)| p).sum::<f32>();
         for &(id, p) in &candidates {
             left -= p;
             if left < 0.0 {

@@ -11,6 +11,7 @@ use super::GenerateError;
 use super::decoding::Decoding;
 use super::generator::Request;
 use super::session::{Outcome, Session};
+use crate::kernels::sample::{self, Draw};
 use crate::qwen3::{Continuations, PackedQwen3, Part, pass};
 
 /// How many requests are decoded together.
@@ -101,7 +102,10 @@ impl<'a> Scheduler<'a> {
     /// threads.
     pub(super) fn run(&self) {
         let shared = Shared { queue: Mutex::default(), is_stopped: AtomicBool::new(false) };
-        match self.decoding.model.size_in_bytes() <= self.batching.small_model_bytes && self.requests.len() > 1 {
+        let model = self.decoding.model;
+        // A device is one for all threads.
+        let is_small = !model.is_on_gpu() && model.size_in_bytes() <= self.batching.small_model_bytes;
+        match is_small && self.requests.len() > 1 {
             true => drop(rayon::broadcast(|_| self.run_batch(&shared, 1))),
             false => self.run_batch(&shared, usize::MAX),
         }
@@ -207,6 +211,26 @@ impl<'a> Scheduler<'a> {
             true => active.par_iter_mut().zip(answers).for_each(advance),
             false => active.iter_mut().zip(answers).for_each(advance),
         }
+        while self.draw_on_device(active) {}
+    }
+
+    /// Makes the draws that wait for the device, of all requests together, and returns whether there were any.
+    fn draw_on_device(&self, active: &mut [Active<'a>]) -> bool {
+        let waiting = active.iter().filter(|active| !active.has_been_given_up).filter_map(|active| active.session.draws());
+        let (logits, draws): (Vec<Tensor<2>>, Vec<Vec<Draw<'_>>>) = waiting.map(|(logits, draws)| (logits.clone(), draws)).unzip();
+        if logits.is_empty() {
+            return false;
+        }
+        let drawn = sample::draw(&Tensor::cat(logits, 0), &draws.concat()).expect("draws wait only for a device that makes them");
+        let mut drawn = drawn.as_slice();
+        for active in active.iter_mut().filter(|active| !active.has_been_given_up) {
+            let Some(count) = active.session.draws().map(|(_, draws)| draws.len()) else { continue };
+            let (of_session, rest) = drawn.split_at(count);
+            let index = active.index;
+            active.has_been_given_up = active.session.drawn(of_session, &mut |sample, text| (self.hear)(index, sample, text)).is_break();
+            drawn = rest;
+        }
+        true
     }
 
     /// Returns how many tokens of its prompt each request reads in the next pass: what the texts that are being written leave, in the order

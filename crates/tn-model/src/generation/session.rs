@@ -1,11 +1,14 @@
 //! One request while it is decoded: what it wants of the model next, and what it does with the logits.
 
+mod draws;
+
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use self::draws::Pending;
 use super::decoding::{Decoding, ForcedTokens, Passes};
 use super::expectation::Expectation;
 use super::expected_ranking::ExpectedRanking;
@@ -55,6 +58,8 @@ enum Next {
     Push(Vec<Vec<u32>>),
     /// Nothing: the logits of the next draw are there already.
     Draw,
+    /// Nothing: the device has the logits, and makes these draws.
+    DrawOnDevice(Vec<Pending>),
     /// Nothing more.
     Nothing,
 }
@@ -118,7 +123,7 @@ impl<'a> Session<'a> {
             Next::Read => self.continuations.as_ref().map_or(0, Continuations::unread),
             Next::LookBeforeDraw(branches) | Next::LookAfterDraw(branches, _) => branches.iter().map(|branch| branch.tokens.len()).sum(),
             Next::Push(runs) => runs.iter().map(Vec::len).sum(),
-            Next::Draw | Next::Nothing => 0,
+            Next::Draw | Next::DrawOnDevice(_) | Next::Nothing => 0,
         }
     }
 
@@ -134,7 +139,7 @@ impl<'a> Session<'a> {
             Next::Read => Step::Read(Some(of_prompt.min(continuations.unread())).filter(|&tokens| tokens > 0)?),
             Next::LookBeforeDraw(branches) | Next::LookAfterDraw(branches, _) => Step::Peek(branches),
             Next::Push(runs) => Step::Push(runs),
-            Next::Draw | Next::Nothing => return None,
+            Next::Draw | Next::DrawOnDevice(_) | Next::Nothing => return None,
         };
         Some(Part { continuations, step })
     }
@@ -157,9 +162,13 @@ impl<'a> Session<'a> {
                 self.seen(logits);
                 self.look_after_draw(tokens, hear)?;
             }
-            Next::Draw | Next::Nothing => {}
+            Next::Draw | Next::DrawOnDevice(_) | Next::Nothing => {}
         }
-        // Samples that ended at their first draw were followed by others of the same prompt.
+        self.draw_what_is_there(hear)
+    }
+
+    /// Goes on where samples that ended at their first draw were followed by others of the same prompt.
+    fn draw_what_is_there(&mut self, hear: &mut Hear<'_>) -> ControlFlow<()> {
         while matches!(self.next, Next::Draw) {
             self.next = Next::Nothing;
             self.look_before_draw(hear)?;
@@ -269,22 +278,6 @@ impl<'a> Session<'a> {
         }
         self.next = Next::LookBeforeDraw(branches);
         ControlFlow::Continue(())
-    }
-
-    /// Draws a token for every continuation. One that ends a gene of several possible lengths says so before it is written.
-    fn draw(&mut self, hear: &mut Hear<'_>) -> ControlFlow<()> {
-        let (grammar, logits) = (self.decoding.grammar, self.logits());
-        let mut tokens = Vec::with_capacity(self.running.len());
-        for (&index, logits) in self.running.iter().zip(rows(&logits, self.running.len())) {
-            let trajectory = &mut self.trajectories[index];
-            let token = trajectory.draw(logits, &self.request.sampling, grammar);
-            let ends_gene = trajectory.end_gene(token, grammar);
-            if let Some(expected) = self.expected.as_mut().filter(|_| ends_gene) {
-                expected.expectation.observe(index, trajectory, logits);
-            }
-            tokens.push(token);
-        }
-        self.look_after_draw(tokens, hear)
     }
 
     fn look_after_draw(&mut self, tokens: Vec<u32>, hear: &mut Hear<'_>) -> ControlFlow<()> {

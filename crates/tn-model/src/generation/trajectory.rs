@@ -27,6 +27,18 @@ pub(crate) struct Trajectory {
     word: usize,
 }
 
+/// What a draw takes besides the logits.
+pub(crate) enum Wish<'s> {
+    /// Nothing: there is no other token.
+    Only(u32),
+    /// A random number, and the tokens that may be drawn where not all may.
+    Draw {
+        /// Ascending.
+        allowed: Option<&'s [u32]>,
+        uniform: f32,
+    },
+}
+
 impl Trajectory {
     pub(crate) fn new(rng: ChaCha8Rng, in_genes: bool, grammar: Option<&Grammar>) -> Self {
         let state = grammar.and_then(|grammar| match in_genes {
@@ -39,15 +51,25 @@ impl Trajectory {
     /// Draws the next token. Under a grammar, it is drawn among the tokens that may follow, as if the model had no other tokens; a step
     /// whose most probable token was another one counts as a repair. A token without an alternative is no draw and takes no random number.
     pub(crate) fn draw(&mut self, logits: &[f32], sampling: &Sampling, grammar: Option<&Grammar>) -> u32 {
-        let Some((grammar, state)) = grammar.zip(self.state.as_ref()) else { return sampling.draw(logits, &mut self.rng) };
-        let allowed = state.allowed(grammar);
-        if let &[only] = allowed {
-            return only;
+        let (token, is_repair) = match self.wish(sampling, grammar) {
+            Wish::Only(token) => (token, false),
+            Wish::Draw { allowed: None, uniform } => (sampling.choose_among_all(logits, uniform), false),
+            Wish::Draw { allowed: Some(allowed), uniform } => {
+                let is_repair = allowed.binary_search(&Sampling::most_probable(logits)).is_err();
+                (sampling.choose_among(allowed, logits, uniform), is_repair)
+            }
+        };
+        self.repairs += u32::from(is_repair);
+        token
+    }
+
+    /// Returns what the next draw takes besides the logits.
+    pub(crate) fn wish<'s>(&'s mut self, sampling: &Sampling, grammar: Option<&'s Grammar>) -> Wish<'s> {
+        let allowed = grammar.zip(self.state.as_ref()).map(|(grammar, state)| state.allowed(grammar));
+        match allowed {
+            Some(&[only]) => Wish::Only(only),
+            _ => Wish::Draw { allowed, uniform: sampling.uniform(&mut self.rng) },
         }
-        if allowed.binary_search(&Sampling::most_probable(logits)).is_err() {
-            self.repairs += 1;
-        }
-        sampling.draw_among(allowed, logits, &mut self.rng)
     }
 
     /// Returns where the continuation stands in the grammar.

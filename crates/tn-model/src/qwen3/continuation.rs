@@ -3,40 +3,46 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
-use super::block::{Places, QueryKeyValue};
+use super::block::QueryKeyValue;
 use super::packed::PackedQwen3;
+use super::paged::PagedTexts;
+use super::pass::{Part, Plan, pass, rows};
 use crate::kernels::attention::{self, AttentionShape};
 use crate::kernels::decode_attention::{self, Entries, LayerCache, PromptKeys, Run};
 use crate::kernels::host;
 use crate::kernels::qk_norm_rope::RotaryTable;
-
-/// Products of a query and a key value from which the parts of a pass attend on several threads.
-const PARALLEL: usize = 1 << 20;
 
 /// Continuations of one prompt: the prompt's keys and values are computed and stored once, whatever the number of continuations.
 ///
 /// Continuations grow by one token or by several in one pass, and not all by the same number. [`pass`] takes those of several prompts
 /// through the decoder together: its weights are read once for all of them.
 pub struct Continuations<'m> {
-    model: &'m PackedQwen3,
+    pub(super) model: &'m PackedQwen3,
     prompt: Vec<u32>,
     /// Tokens of the prompt that are read.
     read: usize,
-    layers: Vec<LayerKeys>,
+    pub(super) keys: Keys,
     /// Where each continuation has its entries, and how many.
     slots: Vec<Slot>,
-    rotations: Arc<RotaryTable>,
+    pub(super) rotations: Arc<RotaryTable>,
     capacity: usize,
     /// Of the token after the prompt.
     prompt_logits: Tensor<2>,
     logits: Tensor<2>,
 }
 
+/// Keys and values of the prompt and its continuations.
+pub(super) enum Keys {
+    /// Of each layer, the texts' own.
+    Own(Vec<LayerKeys>),
+    /// In the pages of all texts on a GPU.
+    Paged(PagedTexts),
+}
+
 /// Keys and values of one layer.
 #[expect(clippy::large_enum_variant, reason = "there is one for each layer, beside megabytes of entries")]
-enum LayerKeys {
+pub(super) enum LayerKeys {
     /// The prompt is being read, into slot 0.
     Reading(Entries),
     Read(LayerCache),
@@ -69,95 +75,6 @@ pub enum Step<'a> {
     Peek(&'a [Branch]),
 }
 
-/// One of the prompts of a pass.
-pub struct Part<'a, 'm> {
-    /// The prompt and its continuations.
-    pub continuations: &'a mut Continuations<'m>,
-    /// What is done for them.
-    pub step: Step<'a>,
-}
-
-/// Takes the tokens of all parts through the decoder together, and returns the logits that belong to each part: of the token after the
-/// prompt when it is read to its end, `[1, vocabulary]`, after each run, `[continuations, vocabulary]`, or after each branch,
-/// `[branches, vocabulary]`; nothing while there is more of the prompt.
-///
-/// On the processor, what comes out for a part does not depend on the other parts, to the last bit.
-///
-/// # Panics
-/// Panics when the parts belong to several models, or a step does not fit to what its part has: there are not as many tokens left of the
-/// prompt, it is not read yet, there is not one run for each continuation, a run or branch is empty, or the capacity is used up.
-pub fn pass(parts: &mut [Part<'_, '_>]) -> Vec<Option<Tensor<2>>> {
-    let Some(model) = parts.first().map(|part| part.continuations.model) else { return Vec::new() };
-    assert!(parts.iter().all(|part| std::ptr::eq(part.continuations.model, model)), "the parts of a pass belong to one model");
-    let plans = plans(parts);
-    let tokens: Vec<u32> = plans.iter().flat_map(|plan| &plan.tokens).copied().collect();
-    let positions: Vec<u32> = plans.iter().flat_map(|plan| &plan.positions).copied().collect();
-    let longest = parts.iter().map(|part| &part.continuations.rotations).max_by_key(|table| table.len());
-    let table = Arc::clone(longest.expect("there is a part"));
-    let places = Places { table: &table, positions: &positions };
-    let seen: usize = plans.iter().flat_map(|plan| &plan.positions).map(|&position| position as usize + 1).sum();
-    let attends_for_long = seen * model.config().num_attention_heads * model.config().head_dim >= PARALLEL;
-    let mut x = model.embed(&tokens);
-    for (layer, block) in model.blocks.iter().enumerate() {
-        let heads = block.query_key_value(&x, places);
-        let attend = |(part, plan): (&mut Part<'_, '_>, &Plan)| {
-            let heads = if plan.rows.len() == tokens.len() { heads.clone() } else { rows_of(&heads, plan) };
-            part.continuations.attend(layer, plan, &heads, matches!(part.step, Step::Peek(_)), block.shape)
-        };
-        let attended: Vec<Tensor<2>> = match plans.len() > 1 && attends_for_long {
-            true => parts.par_iter_mut().zip(&plans).map(attend).collect(),
-            false => parts.iter_mut().zip(&plans).map(attend).collect(),
-        };
-        x = block.after_attention(x, &joined(attended));
-    }
-    let wanted: Vec<usize> = plans.iter().flat_map(|plan| &plan.wanted).copied().collect();
-    parts.iter_mut().for_each(|part| part.continuations.note(part.step));
-    if wanted.is_empty() {
-        return parts.iter().map(|_| None).collect();
-    }
-    let last = if wanted.len() == tokens.len() { x } else { joined(wanted.iter().map(|&row| x.clone().narrow(0, row, 1)).collect()) };
-    let logits = model.logits(&last);
-    let mut first = 0;
-    let split = parts.iter_mut().zip(&plans).map(|(part, plan)| {
-        let rows = first..first + plan.wanted.len();
-        first = rows.end;
-        let logits = (!rows.is_empty()).then(|| logits.clone().narrow(0, rows.start, rows.len()));
-        part.continuations.keep_logits(part.step, logits.as_ref());
-        logits
-    });
-    split.collect()
-}
-
-/// The rows of a part in a pass.
-struct Plan {
-    tokens: Vec<u32>,
-    positions: Vec<u32>,
-    runs: Vec<Run>,
-    /// Among the rows of the pass.
-    rows: std::ops::Range<usize>,
-    /// The rows of the pass whose logits are wanted.
-    wanted: Vec<usize>,
-}
-
-fn plans(parts: &[Part<'_, '_>]) -> Vec<Plan> {
-    let mut first = 0;
-    let plans = parts.iter().map(|part| {
-        let plan = part.continuations.plan(part.step, first);
-        first = plan.rows.end;
-        plan
-    });
-    plans.collect()
-}
-
-fn rows_of(heads: &QueryKeyValue, plan: &Plan) -> QueryKeyValue {
-    let rows = |tensor: &Tensor<2>| tensor.clone().narrow(0, plan.rows.start, plan.rows.len());
-    QueryKeyValue { q: rows(&heads.q), k: rows(&heads.k), v: rows(&heads.v) }
-}
-
-fn joined(mut rows: Vec<Tensor<2>>) -> Tensor<2> {
-    if rows.len() == 1 { rows.remove(0) } else { Tensor::cat(rows, 0) }
-}
-
 impl<'m> Continuations<'m> {
     /// Tokens of a part of a prompt: [`Step::Read`] in multiples of it gives the bits of reading all at once.
     pub const PART: usize = attention::QUERIES;
@@ -172,10 +89,14 @@ impl<'m> Continuations<'m> {
         let rotations = model.rotations(prompt.len() + capacity);
         let (config, device) = (model.config(), model.device());
         let width = config.num_key_value_heads * config.head_dim;
-        let layers = model.blocks.iter().map(|_| LayerKeys::Reading(Entries::empty(1, prompt.len(), width, &device))).collect();
+        let layer = || LayerKeys::Reading(Entries::empty(1, prompt.len(), width, &device));
+        let keys = match model.store() {
+            Some(store) => Keys::Paged(PagedTexts::new(Arc::clone(store))),
+            None => Keys::Own(model.blocks.iter().map(|_| layer()).collect()),
+        };
         let nothing = Tensor::empty([0, config.vocab_size], &device);
         let slots = slots(count);
-        Self { model, prompt, read: 0, layers, slots, rotations, capacity, prompt_logits: nothing.clone(), logits: nothing }
+        Self { model, prompt, read: 0, keys, slots, rotations, capacity, prompt_logits: nothing.clone(), logits: nothing }
     }
 
     /// Reads the prompt and prepares `count` continuations of up to `capacity` tokens each.
@@ -192,6 +113,9 @@ impl<'m> Continuations<'m> {
     /// Returns the bytes that a prompt of so many tokens and its continuations take at most.
     #[must_use]
     pub fn size_in_bytes(model: &PackedQwen3, prompt: usize, count: usize, capacity: usize) -> usize {
+        if let Some(store) = model.store() {
+            return PagedTexts::size_in_bytes(store, prompt, count, capacity);
+        }
         let config = model.config();
         let of_token = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * size_of::<f32>();
         of_token.saturating_mul(prompt.saturating_add(count.saturating_mul(capacity)))
@@ -208,10 +132,16 @@ impl<'m> Continuations<'m> {
     /// # Panics
     /// Panics when the prompt is not read.
     pub fn restart(&mut self, count: usize) {
-        for layer in &mut self.layers {
-            let LayerKeys::Read(cache) = layer else { panic!("the prompt is read before its continuations") };
-            let ([_, room, width], device) = (cache.own.keys.dims(), cache.own.keys.device());
-            cache.own = Entries::empty(count, room, width, &device);
+        assert!(self.unread() == 0, "the prompt is read before its continuations");
+        match &mut self.keys {
+            Keys::Own(layers) => {
+                for layer in layers {
+                    let LayerKeys::Read(cache) = layer else { continue };
+                    let ([_, room, width], device) = (cache.own.keys.dims(), cache.own.keys.device());
+                    cache.own = Entries::empty(count, room, width, &device);
+                }
+            }
+            Keys::Paged(texts) => texts.restart(),
         }
         self.slots = slots(count);
         self.logits = self.prompt_logits.clone().repeat_dim(0, count);
@@ -264,7 +194,10 @@ impl<'m> Continuations<'m> {
         let are_different = continuations.iter().enumerate().all(|(at, i)| !continuations[..at].contains(i));
         assert!(are_different && !continuations.is_empty(), "continuations {continuations:?} cannot be kept");
         self.slots = continuations.iter().map(|&i| self.slots[i]).collect();
-        self.logits = joined(continuations.iter().map(|&i| self.logits.clone().narrow(0, i, 1)).collect());
+        self.logits = rows(&self.logits, continuations);
+        if let Keys::Paged(texts) = &mut self.keys {
+            texts.keep(&self.slots.iter().map(|slot| slot.slot).collect::<Vec<_>>());
+        }
     }
 
     fn pass(&mut self, step: Step<'_>) -> Option<Tensor<2>> {
@@ -272,7 +205,7 @@ impl<'m> Continuations<'m> {
     }
 
     /// Lays out the rows of a step, the first of which is row `first` of the pass.
-    fn plan(&self, step: Step<'_>, first: usize) -> Plan {
+    pub(super) fn plan(&self, step: Step<'_>, first: usize) -> Plan {
         let (tokens, runs): (Vec<u32>, Vec<Run>) = match step {
             Step::Read(count) => {
                 assert!(count > 0 && count <= self.unread(), "{count} tokens are to be read of {} that are left", self.unread());
@@ -308,8 +241,19 @@ impl<'m> Continuations<'m> {
     }
 
     /// Attends from the rows of a step in one layer, and stores their keys and values unless the step only looks.
-    fn attend(&mut self, layer: usize, plan: &Plan, heads: &QueryKeyValue, only_looks: bool, shape: AttentionShape) -> Tensor<2> {
-        match &mut self.layers[layer] {
+    ///
+    /// # Panics
+    /// Panics when the keys are in pages, where all texts of a pass attend together.
+    pub(super) fn attend(
+        &mut self,
+        layer: usize,
+        plan: &Plan,
+        heads: &QueryKeyValue,
+        only_looks: bool,
+        shape: AttentionShape,
+    ) -> Tensor<2> {
+        let Keys::Own(layers) = &mut self.keys else { panic!("the keys are in pages") };
+        match &mut layers[layer] {
             LayerKeys::Reading(entries) => {
                 entries.append(&heads.k, &heads.v, &plan.runs, self.prompt.len());
                 let read = self.read + plan.tokens.len();
@@ -318,7 +262,7 @@ impl<'m> Continuations<'m> {
                 if read == self.prompt.len() {
                     let prompt = PromptKeys::new(&keys, &values, shape, self.model.format());
                     let own = Entries::empty(self.slots.len(), 0, keys.dims()[1], &keys.device());
-                    self.layers[layer] = LayerKeys::Read(LayerCache { prompt, own });
+                    layers[layer] = LayerKeys::Read(LayerCache { prompt, own });
                 }
                 attended
             }
@@ -333,7 +277,7 @@ impl<'m> Continuations<'m> {
     }
 
     /// Notes what a pass has added.
-    fn note(&mut self, step: Step<'_>) {
+    pub(super) fn note(&mut self, step: Step<'_>) {
         match step {
             Step::Read(count) => self.read += count,
             Step::Push(runs) => self.slots.iter_mut().zip(runs).for_each(|(slot, run)| slot.length += run.len()),
@@ -341,7 +285,7 @@ impl<'m> Continuations<'m> {
         }
     }
 
-    fn keep_logits(&mut self, step: Step<'_>, logits: Option<&Tensor<2>>) {
+    pub(super) fn keep_logits(&mut self, step: Step<'_>, logits: Option<&Tensor<2>>) {
         let Some(logits) = logits else { return };
         match step {
             Step::Read(_) => {

@@ -9,6 +9,8 @@ use super::block::{Block, Places, QueryKeyValue};
 use super::decoder::{Qwen3, place};
 use super::linear::Linear;
 use super::matrix::Matrix;
+use super::paged::Store;
+use crate::device::is_gpu;
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::packed_linear::{PackedMatrix, WeightFormat};
 use crate::kernels::qk_norm_rope::{self, RotaryTable};
@@ -41,6 +43,8 @@ pub struct PackedQwen3 {
     head: Option<Matrix>,
     /// Grows with the texts.
     rotations: Arc<Mutex<Arc<RotaryTable>>>,
+    /// Keys and values of all texts, where they are on a GPU.
+    store: Option<Arc<Mutex<Store>>>,
 }
 
 /// The weights of one block.
@@ -76,6 +80,7 @@ impl PackedQwen3 {
             norm: model.norm.clone(),
             head: model.head.as_ref().map(|head| Matrix::new(head, format)),
             rotations: Arc::new(Mutex::new(model.rotations(0))),
+            store: store(model),
         }
     }
 
@@ -93,6 +98,7 @@ impl PackedQwen3 {
             norm: reader.vector(Qwen3Config::FINAL_NORM)?,
             head: if config.tie_word_embeddings { None } else { Some(reader.matrix(Qwen3Config::HEAD, table)?) },
             rotations: Arc::new(Mutex::new(Arc::new(RotaryTable::new(config.head_dim, config.rope_theta, 0)))),
+            store: None,
             format,
             config,
         })
@@ -112,7 +118,7 @@ impl PackedQwen3 {
 
     /// Returns whether the weights stay in the caches of the processor, so that threads had better work each by itself.
     pub(crate) fn is_small(&self) -> bool {
-        self.size_in_bytes() <= Self::SMALL
+        !self.is_on_gpu() && self.size_in_bytes() <= Self::SMALL
     }
 
     pub(super) fn device(&self) -> Device {
@@ -136,6 +142,16 @@ impl PackedQwen3 {
         Arc::clone(&prepared)
     }
 
+    /// Returns the pages of all texts, where there are some.
+    pub(super) fn store(&self) -> Option<&Arc<Mutex<Store>>> {
+        self.store.as_ref()
+    }
+
+    /// Returns whether the model computes on a GPU.
+    pub(crate) fn is_on_gpu(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Returns the embedding of some tokens, `[ids, hidden]`.
     pub(super) fn embed(&self, ids: &[u32]) -> Tensor<2> {
         self.embedding.rows(ids)
@@ -146,6 +162,13 @@ impl PackedQwen3 {
         let normed = rms_norm::forward(x, &self.norm, self.config.rms_norm_eps as f32);
         self.head.as_ref().unwrap_or(&self.embedding).forward(&normed)
     }
+}
+
+/// Returns the place of keys and values on a GPU, of the type of the weights.
+fn store(model: &Qwen3) -> Option<Arc<Mutex<Store>>> {
+    let device = model.device();
+    let store = || Store::new(model.config(), model.embedding.dtype(), &device);
+    is_gpu(&device).then(|| Arc::new(Mutex::new(store())))
 }
 
 impl PackedBlock {
