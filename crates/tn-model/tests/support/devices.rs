@@ -36,7 +36,7 @@ impl Case {
 }
 
 /// Every device that opens, with each type that it computes in. What is left out is named.
-pub(crate) fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> ForEach<Case> {
     let mut cases = Vec::new();
     for (name, device) in devices() {
         for dtype in [DType::F32, DType::BF16] {
@@ -47,12 +47,12 @@ pub(crate) fn cases() -> Vec<Case> {
             }
         }
     }
-    cases
+    ForEach(cases.into_iter())
 }
 
 /// Every device that opens. With the feature `host-cuda`, this workspace has one that runs the kernels of CUDA on the processor. It takes
 /// the place of Vulkan, which shows less and takes longer to compile a kernel.
-pub(crate) fn devices() -> Vec<(String, Device)> {
+pub(crate) fn devices() -> ForEach<(String, Device)> {
     let mut devices = Vec::new();
     let mut add = |name: String, device: Result<Device, String>| match device {
         Ok(device) => devices.push((name, device)),
@@ -67,7 +67,41 @@ pub(crate) fn devices() -> Vec<(String, Device)> {
         let device = Device::enumerate(burn::tensor::DeviceType::Cpu).into_iter().next();
         add("CUDA C++ on the processor".to_owned(), device.ok_or_else(|| "CUDA C++ on the processor needs g++".to_owned()));
     }
-    devices
+    ForEach(devices.into_iter())
+}
+
+/// What a test runs for, one after the other. At the end, what was launched on the processor as CUDA C++ is compiled by NVRTC for GPUs,
+/// where the environment names it.
+pub(crate) struct ForEach<T>(std::vec::IntoIter<T>);
+
+impl<T> Iterator for ForEach<T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        self.0.next()
+    }
+}
+
+impl<T> Drop for ForEach<T> {
+    fn drop(&mut self) {
+        #[cfg(feature = "host-cuda")]
+        if !std::thread::panicking() {
+            compile_by_nvrtc();
+        }
+    }
+}
+
+/// Compiles every kernel that was launched since the last call, for the architectures of A100 and H100.
+#[cfg(feature = "host-cuda")]
+fn compile_by_nvrtc() {
+    let Some(nvrtc) = cubecl::cpu::Nvrtc::of_environment() else { return };
+    for source in cubecl::cpu::sources() {
+        for architecture in ["sm_80", "sm_90a"] {
+            let outcome = nvrtc.compile(&source.text, architecture);
+            outcome.unwrap_or_else(|log| panic!("{} for {architecture}: {log}", source.name));
+        }
+        println!("compiled by NVRTC for sm_80 and sm_90a: {}", source.entry);
+    }
 }
 
 /// A source of reproducible values.
