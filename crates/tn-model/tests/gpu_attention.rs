@@ -130,7 +130,7 @@ fn packed_sequences_equal_plain_tensor_operations() {
 
 #[test]
 fn each_packed_sequence_has_the_bits_of_that_sequence_alone() {
-    let mut places: Vec<Device> = devices().into_iter().map(|(_, device)| device).collect();
+    let mut places: Vec<Device> = devices().map(|(_, device)| device).collect();
     places.push(Device::flex());
     for device in places {
         let case = Case::new(&LENGTHS, [4, 2, 32], 2.0).to(&device);

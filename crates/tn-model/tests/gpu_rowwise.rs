@@ -249,7 +249,7 @@ const CLIP: Clip = Clip { norm: 1.0, epsilon: 1e-6 };
 
 /// One case a device: the optimiser's values are in 32 bits everywhere.
 fn devices_only() -> Vec<Case> {
-    cases().into_iter().filter(|case| case.dtype == DType::F32).collect()
+    cases().filter(|case| case.dtype == DType::F32).collect()
 }
 
 #[test]
