@@ -149,7 +149,7 @@ fn load_rows<F: Float>(values: &[F], rows: &Rows, slice: &mut [f32], #[comptime]
     }
 }
 
-/// Writes a unit's sums, divided by what `divisors` holds for each row of the tile.
+/// Writes a unit's sums, times the factor of each of its rows.
 #[cube]
 pub(super) fn write<F: Float>(sums: &Array<f32>, factor: &Array<f32>, values: &mut [F], rows: &Rows, #[comptime] head_dim: usize) {
     let place = Place::here();
