@@ -1,9 +1,13 @@
 //! Generation on a GPU: paged attention and sampling kernels beside the processor, and the texts that come out.
 //!
-//! The device is CUDA's where there is one, else WebGPU's, which may be a processor that runs shaders. Without either, the tests say so and
-//! pass.
+//! Runs on every device of the enabled features that this machine has.
 
-use burn::tensor::{Device, Tensor, TensorData};
+#[path = "support/devices.rs"]
+#[expect(dead_code, reason = "other tests need more of it")]
+mod devices;
+
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use devices::{cases, devices, values};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tn_model::generation::{Batching, Continuation, Generator, Grammar, LocalGenerator, Request, Sampling};
@@ -12,24 +16,12 @@ use tn_model::kernels::packed_linear::WeightFormat;
 use tn_model::kernels::paged_attention::{self, LayerPages, Limits, NewRows, PAGE, PageCopy, Run};
 use tn_model::kernels::sample::{self, Draw, Drawn};
 use tn_model::qwen3::{Branch, Continuations, PackedQwen3, Trained};
-use tn_model::{DeviceChoice, Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
+use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
 use tn_sentence::Vocabulary;
 
-fn device() -> Option<Device> {
-    let found = [DeviceChoice::Cuda(0), DeviceChoice::Wgpu].into_iter().find_map(|choice| choice.open().ok());
-    if found.is_none() {
-        println!("skipped: there is no GPU device");
-    }
-    found
-}
-
-fn random<const D: usize>(rng: &mut ChaCha8Rng, shape: [usize; D], device: &Device) -> Tensor<D> {
+fn random<const D: usize>(rng: &mut ChaCha8Rng, shape: [usize; D], (device, dtype): (&Device, DType)) -> Tensor<D> {
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.random_range(-1.0..1.0)).collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
-
-fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
-    tensor.to_data().convert::<f32>().try_into_vec::<f32>().unwrap()
+    Tensor::from_data(TensorData::new(values, shape).convert_dtype(dtype), (device, dtype))
 }
 
 fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
@@ -52,11 +44,11 @@ struct Texts {
 
 impl Texts {
     /// Texts of some lengths, of which the first `shared` tokens are the same in the same pages, whose last tokens are new.
-    fn new(shape: AttentionShape, shared: usize, lengths: &[(usize, usize)], device: &Device) -> Self {
+    fn new(shape: AttentionShape, shared: usize, lengths: &[(usize, usize)], on: (&Device, DType)) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(shared as u64 + lengths.len() as u64);
         let width = shape.key_heads * shape.head_dim;
         let shared_pages = shared / PAGE;
-        let beginning = [(); 2].map(|()| random(&mut rng, [shared_pages * PAGE, width], device));
+        let beginning = [(); 2].map(|()| random(&mut rng, [shared_pages * PAGE, width], on));
         // Pages in no order.
         let total: usize = shared_pages + lengths.iter().map(|(before, new)| (before + new).div_ceil(PAGE) - shared_pages).sum::<usize>();
         let mut free: Vec<u32> = (0..total as u32).collect();
@@ -64,7 +56,7 @@ impl Texts {
         let first = free.split_off(total - shared_pages);
         let mut texts = Self {
             shape,
-            layer: LayerPages::empty(total, shape, burn::tensor::DType::F32, device),
+            layer: LayerPages::empty(total, shape, on.1, on.0),
             pages: Vec::new(),
             keys: Vec::new(),
             values: Vec::new(),
@@ -75,7 +67,7 @@ impl Texts {
             let own = free.split_off(free.len() + shared_pages - length.div_ceil(PAGE));
             texts.pages.push([&first[..], &own].concat());
             let [keys, values] = beginning.clone().map(|shared| {
-                let own = random(&mut rng, [length - shared_pages * PAGE, width], device);
+                let own = random(&mut rng, [length - shared_pages * PAGE, width], on);
                 if shared_pages == 0 { own } else { Tensor::cat(vec![shared, own], 0) }
             });
             texts.keys.push(keys);
@@ -109,12 +101,12 @@ impl Texts {
     fn queries(&self) -> Tensor<2> {
         let rows = self.runs().iter().map(|run| run.tokens).sum();
         let width = self.shape.heads * self.shape.head_dim;
-        random(&mut ChaCha8Rng::seed_from_u64(99), [rows, width], &self.keys[0].device()) * 3.0
+        random(&mut ChaCha8Rng::seed_from_u64(99), [rows, width], (&self.keys[0].device(), self.keys[0].dtype())) * 3.0
     }
 
     /// The attention of each text by itself, on the processor.
     fn expected(&self, q: &Tensor<2>) -> Vec<f32> {
-        let host = |tensor: Tensor<2>| Tensor::<2>::from_data(tensor.to_data(), &Device::flex());
+        let host = |tensor: Tensor<2>| Tensor::<2>::from_data(tensor.to_data().convert_dtype(DType::F32), &Device::flex());
         let (q, mut row) = (host(q.clone()), 0);
         let mut expected = Vec::new();
         for text in 0..self.pages.len() {
@@ -132,50 +124,47 @@ const LIMITS: Limits = Limits { rows: 8, keys: 2 * PAGE };
 /// Head counts and sizes.
 const SHAPES: [[usize; 3]; 4] = [[4, 2, 32], [8, 2, 64], [4, 2, 128], [3, 1, 48]];
 
-fn check(shape: [usize; 3], shared: usize, lengths: &[(usize, usize)], device: &Device) {
+fn check(shape: [usize; 3], shared: usize, lengths: &[(usize, usize)], on: (&Device, DType)) {
     let [heads, key_heads, head_dim] = shape;
-    let texts = Texts::new(AttentionShape { heads, key_heads, head_dim }, shared, lengths, device);
+    let tolerance = if on.1 == DType::F32 { 1e-5 } else { 1.0 / 128.0 };
+    let texts = Texts::new(AttentionShape { heads, key_heads, head_dim }, shared, lengths, on);
     let q = texts.queries();
     let expected = texts.expected(&q);
     for limits in [LIMITS, Limits { rows: 1, keys: PAGE }, texts.layer.limits(texts.shape)] {
         let rows = NewRows::new(&texts.runs(), limits);
         let found = paged_attention::forward(&q, &texts.layer, &rows, texts.shape);
-        assert_close(&values(&found), &expected, 1e-5, &format!("{shape:?}, {shared} shared, {lengths:?}, {limits:?}"));
-    }
-}
-
-fn check_attention(device: &Device) {
-    for shape in SHAPES {
-        // Around the ends of pages.
-        for length in [1, 2, 31, 33, 63, 64, 65, 127, 128, 129, 300] {
-            check(shape, 0, &[(length - 1, 1)], device);
-        }
-        // Samples of one prompt, which is a group from the first whole page.
-        for samples in 1..=5 {
-            for shared in [0, 64, 192] {
-                let lengths: Vec<(usize, usize)> = (0..samples).map(|sample| (shared + 11 * sample, 1)).collect();
-                check(shape, shared, &lengths, device);
-            }
-        }
-        // Runs of several tokens, a part of a prompt among them, and other texts beside them.
-        check(shape, 128, &[(130, 3), (128, 1), (191, 2), (200, 70)], device);
-        check(shape, 0, &[(0, 150), (64, 1), (5, 64)], device);
+        let what = format!("{shape:?}, {shared} shared, {lengths:?}, {limits:?}, {on:?}");
+        assert_close(&values(&found), &expected, tolerance, &what);
     }
 }
 
 #[test]
 fn paged_attention_is_the_attention_of_each_text() {
-    if let Some(device) = device() {
-        check_attention(&device);
+    for case in cases() {
+        let on = (&case.device, case.dtype);
+        for shape in SHAPES {
+            // Around the ends of pages.
+            for length in [1, 33, 63, 64, 65, 128, 300] {
+                check(shape, 0, &[(length - 1, 1)], on);
+            }
+            // Samples of one prompt, which is a group from the first whole page.
+            for (samples, shared) in [(1, 64), (2, 0), (2, 192), (3, 64), (4, 192), (5, 64), (5, 192)] {
+                let lengths: Vec<(usize, usize)> = (0..samples).map(|sample| (shared + 11 * sample, 1)).collect();
+                check(shape, shared, &lengths, on);
+            }
+            // Runs of several tokens, a part of a prompt among them, and other texts beside them.
+            check(shape, 128, &[(130, 3), (128, 1), (191, 2), (200, 70)], on);
+            check(shape, 0, &[(0, 150), (64, 1), (5, 64)], on);
+        }
     }
 }
 
 #[test]
 fn the_reference_is_the_attention_of_each_text() {
     // The slow path is for devices without kernels, such as this one.
-    let device = Device::flex();
-    check([4, 2, 32], 128, &[(130, 3), (128, 1), (191, 2), (200, 7)], &device);
-    check([4, 2, 32], 0, &[(0, 1), (62, 1), (63, 1), (64, 2)], &device);
+    let on = (&Device::flex(), DType::F32);
+    check([4, 2, 32], 128, &[(130, 3), (128, 1), (191, 2), (200, 7)], on);
+    check([4, 2, 32], 0, &[(0, 1), (62, 1), (63, 1), (64, 2)], on);
 }
 
 #[test]
@@ -189,26 +178,26 @@ fn a_group_reads_its_shared_keys_once() {
 
 #[test]
 fn the_result_of_a_text_does_not_depend_on_the_others() {
-    let Some(device) = device() else { return };
-    let shape = AttentionShape { heads: 4, key_heads: 2, head_dim: 32 };
-    let texts = Texts::new(shape, 192, &[(195, 1), (250, 1), (199, 1), (192, 4)], &device);
-    let (q, runs) = (texts.queries(), texts.runs());
-    let forward = |runs: &[Run<'_>], first: usize, rows: usize| {
-        let q = q.clone().narrow(0, first, rows);
-        values(&paged_attention::forward(&q, &texts.layer, &NewRows::new(runs, LIMITS), shape))
-    };
-    let together = forward(&runs, 0, 7);
-    assert_eq!(together, forward(&runs, 0, 7), "the same twice");
-    // Without its first member, the group reads the same chunks.
-    assert_eq!(together[128..], forward(&runs[1..], 1, 6));
+    for (_, device) in devices() {
+        let shape = AttentionShape { heads: 4, key_heads: 2, head_dim: 32 };
+        let texts = Texts::new(shape, 192, &[(195, 1), (250, 1), (199, 1), (192, 4)], (&device, DType::F32));
+        let (q, runs) = (texts.queries(), texts.runs());
+        let forward = |runs: &[Run<'_>], first: usize, rows: usize| {
+            let q = q.clone().narrow(0, first, rows);
+            values(&paged_attention::forward(&q, &texts.layer, &NewRows::new(runs, LIMITS), shape))
+        };
+        let together = forward(&runs, 0, 7);
+        assert_eq!(together, forward(&runs, 0, 7), "the same twice");
+        // Without its first member, the group reads the same chunks.
+        assert_eq!(together[128..], forward(&runs[1..], 1, 6));
+    }
 }
 
 #[test]
 fn pages_are_copied_and_added() {
-    let Some(gpu) = device() else { return };
-    for device in [gpu, Device::flex()] {
+    for device in devices().into_iter().map(|(_, device)| device).chain([Device::flex()]) {
         let shape = AttentionShape { heads: 4, key_heads: 2, head_dim: 32 };
-        let mut texts = Texts::new(shape, 0, &[(99, 1)], &device);
+        let mut texts = Texts::new(shape, 0, &[(99, 1)], (&device, DType::F32));
         let q = texts.queries();
         let expected = texts.expected(&q);
         texts.layer.grow(3);
@@ -225,7 +214,7 @@ fn pages_are_copied_and_added() {
 #[should_panic(expected = "a text has a page beyond the 1 that there are")]
 fn a_page_that_there_is_not_is_refused() {
     let shape = AttentionShape { heads: 4, key_heads: 2, head_dim: 32 };
-    let layer = LayerPages::empty(1, shape, burn::tensor::DType::F32, &Device::flex());
+    let layer = LayerPages::empty(1, shape, DType::F32, &Device::flex());
     let rows = NewRows::new(&[Run { pages: &[1], before: 0, tokens: 1 }], LIMITS);
     let _output = paged_attention::forward(&Tensor::zeros([1, 128], &Device::flex()), &layer, &rows, shape);
 }
@@ -273,71 +262,75 @@ fn check_draws(rows: &[Vec<f32>], masks: &[Option<Vec<u32>>], sampling: &Samplin
 
 #[test]
 fn a_device_draws_what_the_processor_draws() {
-    let Some(device) = device() else { return };
-    let mut rng = ChaCha8Rng::seed_from_u64(11);
-    let mut left = 0;
-    for vocabulary in [90, 300, 4096, 9001] {
-        for (round, sampling) in (0..).zip(samplings()) {
-            // Ties, within and across blocks.
-            let logit = |rng: &mut ChaCha8Rng| (rng.random_range(-4.0f32..4.0) * 50.0).round() / 50.0;
-            let rows: Vec<Vec<f32>> = (0..8).map(|_| (0..vocabulary).map(|_| logit(&mut rng)).collect()).collect();
-            let mask = |rng: &mut ChaCha8Rng| (0..vocabulary).filter(|_| rng.random_bool(0.3)).collect::<Vec<u32>>();
-            let masks: Vec<Option<Vec<u32>>> = (0..8).map(|row| (row % 2 == 0).then(|| mask(&mut rng))).collect();
-            left += check_draws(&rows, &masks, &sampling, 100 * round, &device);
+    for (_, device) in devices() {
+        let mut rng = ChaCha8Rng::seed_from_u64(11);
+        let mut left = 0;
+        for vocabulary in [90, 300, 4096, 9001] {
+            for (round, sampling) in (0..).zip(samplings()) {
+                // Ties, within and across blocks.
+                let logit = |rng: &mut ChaCha8Rng| (rng.random_range(-4.0f32..4.0) * 50.0).round() / 50.0;
+                let rows: Vec<Vec<f32>> = (0..8).map(|_| (0..vocabulary).map(|_| logit(&mut rng)).collect()).collect();
+                let mask = |rng: &mut ChaCha8Rng| (0..vocabulary).filter(|_| rng.random_bool(0.3)).collect::<Vec<u32>>();
+                let masks: Vec<Option<Vec<u32>>> = (0..8).map(|row| (row % 2 == 0).then(|| mask(&mut rng))).collect();
+                left += check_draws(&rows, &masks, &sampling, 100 * round, &device);
+            }
         }
+        assert!(left < 60, "{left} of 288 draws are left to the processor");
     }
-    assert!(left < 60, "{left} of 288 draws are left to the processor");
 }
 
 #[test]
 fn equal_logits_are_drawn_by_the_processors_rules() {
-    let Some(device) = device() else { return };
-    let mut rng = ChaCha8Rng::seed_from_u64(12);
-    // Few different values: the tokens as probable as the last candidate are sometimes more than the device looks at.
-    let rows: Vec<Vec<f32>> = (0..32).map(|_| (0..120).map(|_| rng.random_range(0..12) as f32 / 2.0).collect()).collect();
-    let mask = |rng: &mut ChaCha8Rng| Some((0..120).filter(|_| rng.random_bool(0.4)).collect::<Vec<u32>>());
-    let masks: Vec<_> = (0..32).map(|_| mask(&mut rng)).collect();
-    for (round, sampling) in (0..).zip(samplings()) {
-        check_draws(&rows, &masks, &sampling, 1000 * round, &device);
+    for (_, device) in devices() {
+        let mut rng = ChaCha8Rng::seed_from_u64(12);
+        // Few different values: the tokens as probable as the last candidate are sometimes more than the device looks at.
+        let rows: Vec<Vec<f32>> = (0..32).map(|_| (0..120).map(|_| rng.random_range(0..12) as f32 / 2.0).collect()).collect();
+        let mask = |rng: &mut ChaCha8Rng| Some((0..120).filter(|_| rng.random_bool(0.4)).collect::<Vec<u32>>());
+        let masks: Vec<_> = (0..32).map(|_| mask(&mut rng)).collect();
+        for (round, sampling) in (0..).zip(samplings()) {
+            check_draws(&rows, &masks, &sampling, 1000 * round, &device);
+        }
+        // Different logits whose probabilities are equal are ordered by their ids.
+        let close = |rng: &mut ChaCha8Rng| -> Vec<f32> {
+            let small = (0..30).map(|_| rng.random_range(0.0..1e-9));
+            std::iter::once(8.0).chain(small).chain([f32::NEG_INFINITY; 100]).collect()
+        };
+        let rows: Vec<Vec<f32>> = (0..16).map(|_| close(&mut rng)).collect();
+        let warm = Sampling { temperature: 4.0, top_k: 40, ..Sampling::AS_TRAINED };
+        assert_eq!(check_draws(&rows, &vec![None; 16], &warm, 77, &device), 0);
+        // Half of the mass of four equal tokens is exactly two of them.
+        let four = vec![vec![1.0f32; 4].into_iter().chain(vec![-30.0; 96]).collect::<Vec<f32>>(); 16];
+        let half = Sampling { top_p: 0.5, top_k: 4, ..Sampling::AS_TRAINED };
+        assert_eq!(check_draws(&four, &vec![None; 16], &half, 5, &device), 0);
     }
-    // Different logits whose probabilities are equal are ordered by their ids.
-    let close = |rng: &mut ChaCha8Rng| -> Vec<f32> {
-        let small = (0..30).map(|_| rng.random_range(0.0..1e-9));
-        std::iter::once(8.0).chain(small).chain([f32::NEG_INFINITY; 100]).collect()
-    };
-    let rows: Vec<Vec<f32>> = (0..16).map(|_| close(&mut rng)).collect();
-    let warm = Sampling { temperature: 4.0, top_k: 40, ..Sampling::AS_TRAINED };
-    assert_eq!(check_draws(&rows, &vec![None; 16], &warm, 77, &device), 0);
-    // Half of the mass of four equal tokens is exactly two of them.
-    let four = vec![vec![1.0f32; 4].into_iter().chain(vec![-30.0; 96]).collect::<Vec<f32>>(); 16];
-    let half = Sampling { top_p: 0.5, top_k: 4, ..Sampling::AS_TRAINED };
-    assert_eq!(check_draws(&four, &vec![None; 16], &half, 5, &device), 0);
 }
 
 #[test]
 fn more_equal_tokens_than_are_looked_at_are_left_to_the_processor() {
-    let Some(device) = device() else { return };
-    let equal = vec![vec![0.5; 200]];
-    assert_eq!(check_draws(&equal, &[None], &Sampling { top_k: 10, ..Sampling::AS_TRAINED }, 1, &device), 1);
-    assert_eq!(check_draws(&equal, &[Some(vec![3, 5, 199])], &Sampling { top_k: 10, ..Sampling::AS_TRAINED }, 1, &device), 0);
-    assert_eq!(check_draws(&equal, &[None], &Sampling::GREEDY, 1, &device), 0);
+    for (_, device) in devices() {
+        let equal = vec![vec![0.5; 200]];
+        assert_eq!(check_draws(&equal, &[None], &Sampling { top_k: 10, ..Sampling::AS_TRAINED }, 1, &device), 1);
+        assert_eq!(check_draws(&equal, &[Some(vec![3, 5, 199])], &Sampling { top_k: 10, ..Sampling::AS_TRAINED }, 1, &device), 0);
+        assert_eq!(check_draws(&equal, &[None], &Sampling::GREEDY, 1, &device), 0);
+    }
 }
 
 #[test]
 fn numbers_that_are_none_are_passed_over() {
-    let Some(device) = device() else { return };
-    let (nothing, nan, inf) = (f32::NEG_INFINITY, f32::NAN, f32::INFINITY);
-    let pad = |first: &[f32]| [first, &[nothing; 100]].concat();
-    let rows = vec![
-        pad(&[nan, 1.0, nan, 1.0]),
-        pad(&[nothing, nan, -0.0, 0.0]),
-        pad(&[nan, nan, nothing, nan]),
-        pad(&[1.0, inf, 2.0, inf]),
-        pad(&[-2.0, -3.0, f32::MIN, 1e-30]),
-    ];
-    for (round, sampling) in (0..).zip(samplings()) {
-        check_draws(&rows, &vec![None; 5], &sampling, round, &device);
-        check_draws(&rows, &vec![Some(vec![0, 2, 3]); 5], &sampling, round, &device);
+    for (_, device) in devices() {
+        let (nothing, nan, inf) = (f32::NEG_INFINITY, f32::NAN, f32::INFINITY);
+        let pad = |first: &[f32]| [first, &[nothing; 100]].concat();
+        let rows = vec![
+            pad(&[nan, 1.0, nan, 1.0]),
+            pad(&[nothing, nan, -0.0, 0.0]),
+            pad(&[nan, nan, nothing, nan]),
+            pad(&[1.0, inf, 2.0, inf]),
+            pad(&[-2.0, -3.0, f32::MIN, 1e-30]),
+        ];
+        for (round, sampling) in (0..).zip(samplings()) {
+            check_draws(&rows, &vec![None; 5], &sampling, round, &device);
+            check_draws(&rows, &vec![Some(vec![0, 2, 3]); 5], &sampling, round, &device);
+        }
     }
 }
 
@@ -407,51 +400,54 @@ fn check_generation(sampling: Sampling, batching: Batching, device: &Device) {
 
 #[test]
 fn a_device_writes_what_the_processor_writes() {
-    let Some(device) = device() else { return };
-    check_generation(Sampling::GREEDY, Batching::default(), &device);
-    // Prompts in parts, beside samples of others.
-    check_generation(Sampling::GREEDY, Batching { tokens: 64, ..Batching::default() }, &device);
-    check_generation(Sampling::default(), Batching::default(), &device);
-    // Draws that need all logits are made on the processor.
-    check_generation(Sampling::AS_TRAINED, Batching { tokens: 64, ..Batching::default() }, &device);
+    for (_, device) in devices() {
+        check_generation(Sampling::GREEDY, Batching::default(), &device);
+        // Prompts in parts, beside samples of others.
+        check_generation(Sampling::GREEDY, Batching { tokens: 64, ..Batching::default() }, &device);
+        check_generation(Sampling::default(), Batching::default(), &device);
+        // Draws that need all logits are made on the processor.
+        check_generation(Sampling::AS_TRAINED, Batching { tokens: 64, ..Batching::default() }, &device);
+    }
 }
 
 #[test]
 fn a_device_finds_the_ranking_that_the_processor_finds() {
-    let Some(device) = device() else { return };
-    let request = &requests(4, Sampling::AS_TRAINED)[1];
-    let [(text, ranking), (expected_text, expected)] =
-        [device, Device::flex()].map(|device| engine(&device).expected_ranking(request).unwrap());
-    assert_eq!(text.text, expected_text.text);
-    assert_eq!(ranking.genes(), expected.genes());
-    assert_close(&ranking.presence(3), &expected.presence(3), 1e-4, "presence");
+    for (_, device) in devices() {
+        let request = &requests(4, Sampling::AS_TRAINED)[1];
+        let [(text, ranking), (expected_text, expected)] =
+            [device, Device::flex()].map(|device| engine(&device).expected_ranking(request).unwrap());
+        assert_eq!(text.text, expected_text.text);
+        assert_eq!(ranking.genes(), expected.genes());
+        assert_close(&ranking.presence(3), &expected.presence(3), 1e-4, "presence");
+    }
 }
 
 #[test]
 fn continuations_in_pages_are_those_in_host_memory() {
-    let Some(device) = device() else { return };
-    let packed = [device, Device::flex()].map(|device| PackedQwen3::pack(&model(&device), WeightFormat::F32));
-    let prompt: Vec<u32> = (0..130).map(|i| (i * 37 + 5) % 200).collect();
-    let [mut paged, mut expected] = packed.each_ref().map(|model| Continuations::start(model, &prompt, 3, 100));
-    let both = |paged: &Continuations<'_>, expected: &Continuations<'_>, what: &str| {
-        assert_close(&values(paged.logits()), &values(expected.logits()), 2e-4, what);
-    };
-    both(&paged, &expected, "after the prompt");
-    for step in 0..30u32 {
-        let runs: Vec<Vec<u32>> =
-            (0..3).map(|sample| (0..1 + (step + sample) % 3).map(|i| (7 * step + 31 * sample + i) % 250).collect()).collect();
-        [&mut paged, &mut expected].map(|continuations| continuations.push_runs(&runs));
+    for (_, device) in devices() {
+        let packed = [device, Device::flex()].map(|device| PackedQwen3::pack(&model(&device), WeightFormat::F32));
+        let prompt: Vec<u32> = (0..130).map(|i| (i * 37 + 5) % 200).collect();
+        let [mut paged, mut expected] = packed.each_ref().map(|model| Continuations::start(model, &prompt, 3, 100));
+        let both = |paged: &Continuations<'_>, expected: &Continuations<'_>, what: &str| {
+            assert_close(&values(paged.logits()), &values(expected.logits()), 2e-4, what);
+        };
+        both(&paged, &expected, "after the prompt");
+        for step in 0..30u32 {
+            let runs: Vec<Vec<u32>> =
+                (0..3).map(|sample| (0..1 + (step + sample) % 3).map(|i| (7 * step + 31 * sample + i) % 250).collect()).collect();
+            [&mut paged, &mut expected].map(|continuations| continuations.push_runs(&runs));
+        }
+        both(&paged, &expected, "after runs of different lengths");
+        let branches = [(0, vec![4, 5]), (2, vec![6]), (2, vec![7, 8, 9])].map(|(continuation, tokens)| Branch { continuation, tokens });
+        let [seen, expected_seen] = [&mut paged, &mut expected].map(|continuations| values(&continuations.peek(&branches)));
+        assert_close(&seen, &expected_seen, 2e-4, "branches");
+        [&mut paged, &mut expected].map(|continuations| continuations.push(&[1, 2, 3]));
+        both(&paged, &expected, "after branches that were only looked at");
+        [&mut paged, &mut expected].map(|continuations| continuations.keep(&[2, 0]));
+        [&mut paged, &mut expected].map(|continuations| continuations.push(&[9, 8]));
+        both(&paged, &expected, "of those that were kept");
+        [&mut paged, &mut expected].map(|continuations| continuations.restart(2));
+        [&mut paged, &mut expected].map(|continuations| continuations.push(&[3, 150]));
+        both(&paged, &expected, "of new continuations");
     }
-    both(&paged, &expected, "after runs of different lengths");
-    let branches = [(0, vec![4, 5]), (2, vec![6]), (2, vec![7, 8, 9])].map(|(continuation, tokens)| Branch { continuation, tokens });
-    let [seen, expected_seen] = [&mut paged, &mut expected].map(|continuations| values(&continuations.peek(&branches)));
-    assert_close(&seen, &expected_seen, 2e-4, "branches");
-    [&mut paged, &mut expected].map(|continuations| continuations.push(&[1, 2, 3]));
-    both(&paged, &expected, "after branches that were only looked at");
-    [&mut paged, &mut expected].map(|continuations| continuations.keep(&[2, 0]));
-    [&mut paged, &mut expected].map(|continuations| continuations.push(&[9, 8]));
-    both(&paged, &expected, "of those that were kept");
-    [&mut paged, &mut expected].map(|continuations| continuations.restart(2));
-    [&mut paged, &mut expected].map(|continuations| continuations.push(&[3, 150]));
-    both(&paged, &expected, "of new continuations");
 }

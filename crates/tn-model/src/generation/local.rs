@@ -22,7 +22,7 @@ use crate::tokenizer::SentenceTokenizer;
 /// A decoder in this process.
 ///
 /// Requests are decoded together, by [`Batching`]: the weights are read once for the tokens of all of them, a prompt once for all its
-/// samples. What is written for a request does not depend on the others, to the last bit, nor on the number of threads.
+/// samples. On the processor, what is written for a request does not depend on the others, to the last bit, nor on the number of threads.
 pub struct LocalGenerator {
     model: PackedQwen3,
     tokenizer: SentenceTokenizer,

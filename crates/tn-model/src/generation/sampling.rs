@@ -52,7 +52,8 @@ impl Sampling {
     /// Draws a token; negative infinity marks tokens that are not allowed.
     ///
     /// Equal probabilities are ordered by id. When nothing is allowed, the first id is returned.
-    pub(crate) fn draw(&self, logits: &[f32], rng: &mut impl Rng) -> u32 {
+    #[cfg(test)]
+    fn draw(&self, logits: &[f32], rng: &mut impl Rng) -> u32 {
         self.choose_among_all(logits, self.uniform(rng))
     }
 

@@ -10,7 +10,7 @@
 #[cfg(feature = "gpu")]
 mod gpu;
 mod plan;
-pub(crate) mod reference;
+mod reference;
 
 use burn::tensor::{DType, Device, Tensor};
 

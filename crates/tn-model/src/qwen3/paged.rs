@@ -224,8 +224,8 @@ mod tests {
         assert_eq!(used(), 5, "looking leaves nothing behind");
         continuations.keep(&[2]);
         assert_eq!(used(), 3);
-        let other = Continuations::start(&model, &[1; 64 * 40], 1, 1);
-        assert_eq!(used(), 3 + 40);
+        let other = Continuations::start(&model, &[1; 64 * 7], 1, 1);
+        assert_eq!(used(), 3 + 7);
         drop(other);
         continuations.restart(2);
         assert_eq!(used(), 2);

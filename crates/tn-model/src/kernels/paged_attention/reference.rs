@@ -23,7 +23,7 @@ pub(super) fn write(entries: &mut Tensor<4>, rows: &Tensor<2>, plan: &Plan) {
     }
 }
 
-pub(crate) fn forward(q: &Tensor<2>, keys: &Tensor<4>, values: &Tensor<4>, plan: &Plan, shape: AttentionShape) -> Tensor<2> {
+pub(super) fn forward(q: &Tensor<2>, keys: &Tensor<4>, values: &Tensor<4>, plan: &Plan, shape: AttentionShape) -> Tensor<2> {
     let attended = plan.seen.iter().enumerate().map(|(row, &seen)| {
         let pages = pages(plan, row);
         let all = |entries: &Tensor<4>| gathered(entries, &pages, seen).cast(q.dtype());
