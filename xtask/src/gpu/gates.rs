@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::model::qwen3::PackedQwen3;
 use tissuenarrator::model::training::{Control, Progress, StepReport, Trainer, TrainingConfig};
@@ -72,7 +72,8 @@ pub(super) fn memory(session: &Session, lines: &mut Vec<Line>) -> Result<()> {
     let mut reserved = Reserved { session, bytes: Vec::new() };
     let training = TrainingConfig { epochs: steps, batch: sequences.len(), ..TrainingConfig::default() };
     Trainer::new(training)?.with_micro_batch(3).fit(&mut model, &sequences, &[], &mut reserved)?;
-    let settled = &reserved.bytes[SETTLED.min(reserved.bytes.len())..];
+    ensure!(reserved.bytes.len() > SETTLED, "the memory of {} steps is known", reserved.bytes.len());
+    let settled = &reserved.bytes[SETTLED..];
     let (low, high) = settled.iter().fold((f64::INFINITY, 0.0f64), |(low, high), &bytes| (low.min(bytes), high.max(bytes)));
     lines.push(
         Line::new("G3, flat memory", what, "", vec![high / low], Vec::new())
