@@ -52,7 +52,9 @@ fn a_machine_without_the_device_says_absent_and_why() {
 #[test]
 fn wrong_use_is_told_apart_from_failure() {
     let out = folder();
-    for arguments in [vec!["--part", "nothing"], vec!["--part", "tests", "--device", "gpu"], vec!["--bundle", "somewhere", "--part", "tests"]] {
+    for arguments in
+        [vec!["--part", "nothing"], vec!["--part", "tests", "--device", "gpu"], vec!["--bundle", "somewhere", "--part", "tests"]]
+    {
         assert_eq!(xtask(&arguments, out.path()).status.code(), Some(2), "{arguments:?}");
     }
     let bare = Command::new(env!("CARGO_BIN_EXE_xtask")).arg("gpu").output().unwrap();
@@ -81,7 +83,9 @@ fn what_is_compared_with_torch_is_measured_without_it_and_not_judged() {
     if !has_wgpu() {
         return;
     }
-    for (part, line) in [("gemm", "G1, seven shapes"), ("attention", "forward and backward"), ("train", "small"), ("generate", "cells, k = 5")] {
+    for (part, line) in
+        [("gemm", "G1, seven shapes"), ("attention", "forward and backward"), ("train", "small"), ("generate", "cells, k = 5")]
+    {
         let out = folder();
         let output = xtask(&["--part", part, "--quick", "--device", "wgpu"], out.path());
         let found = results(out.path(), part);

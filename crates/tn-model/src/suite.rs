@@ -94,7 +94,11 @@ pub fn checks() -> Vec<Check> {
 /// The largest difference over the largest expected value.
 fn relative(found: &[f32], expected: &[f32]) -> f64 {
     let largest = expected.iter().fold(f32::MIN_POSITIVE, |largest, value| largest.max(value.abs()));
-    let worst = found.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, |worst: f32, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) });
+    let worst = found
+        .iter()
+        .zip(expected)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, |worst: f32, d| if d.is_nan() { f32::INFINITY } else { worst.max(d) });
     f64::from(worst) / f64::from(largest)
 }
 

@@ -49,7 +49,9 @@ fn line(name: &str, precision: &str, differences: &[Difference]) -> Line {
     let beyond = differences.iter().filter(|difference| !difference.is_small()).count();
     let note = format!("largest of {}: {}", differences.len(), worst.what);
     let note = if beyond == 0 { note } else { format!("{note}; {beyond} beyond what is allowed") };
-    Line::new(name, precision, "relative difference", vec![worst.found], Vec::new()).asking(Some(Asked::at_most(worst.allowed))).noting(note)
+    Line::new(name, precision, "relative difference", vec![worst.found], Vec::new())
+        .asking(Some(Asked::at_most(worst.allowed)))
+        .noting(note)
 }
 
 #[cfg(test)]

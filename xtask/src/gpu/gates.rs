@@ -24,9 +24,8 @@ pub(super) fn starts(session: &Session, lines: &mut Vec<Line>) {
     for (name, most) in [("G6, first start", 60.0), ("G6, next start", 5.0)] {
         let what = "process with a training step and two tokens of a small decoder";
         let start = Instant::now();
-        let status = std::env::current_exe().and_then(|program| {
-            Command::new(program).args(["gpu", "--part", "start", "--device", &device]).stdout(Stdio::null()).status()
-        });
+        let status = std::env::current_exe()
+            .and_then(|program| Command::new(program).args(["gpu", "--part", "start", "--device", &device]).stdout(Stdio::null()).status());
         lines.push(match status {
             Ok(status) if status.success() => Line::new(name, what, "s", vec![start.elapsed().as_secs_f64()], Vec::new())
                 .asking(session.asked(Asked::at_most(most)))

@@ -12,8 +12,13 @@ use super::session::Session;
 use super::turns::{Measured, in_turns, repeats_inside, seconds};
 
 /// Inputs and outputs of the seven projections; those of equal shape are measured once and counted twice.
-const SHAPES: [(&str, usize, usize, f64); 5] =
-    [("q", 2_560, 4_096, 1.0), ("k, v", 2_560, 1_024, 2.0), ("o", 4_096, 2_560, 1.0), ("gate, up", 2_560, 9_728, 2.0), ("down", 9_728, 2_560, 1.0)];
+const SHAPES: [(&str, usize, usize, f64); 5] = [
+    ("q", 2_560, 4_096, 1.0),
+    ("k, v", 2_560, 1_024, 2.0),
+    ("o", 4_096, 2_560, 1.0),
+    ("gate, up", 2_560, 9_728, 2.0),
+    ("down", 9_728, 2_560, 1.0),
+];
 
 /// The most important first: those of training, of reading prompts, and of decoding.
 const ROWS: [usize; 6] = [4_096, 65_536, 512, 64, 16, 1];

@@ -17,8 +17,8 @@ use super::{attempt, gates, shapes};
 
 /// Tokens that go through the decoder together while prompts are read.
 const AT_ONCE: usize = 8_192;
-/// Share of the free memory for the keys and values of prompts; the peer's needs as much at times.
-const SHARE: f64 = 0.6;
+/// Share of the free memory for the keys and values of our prompts, whose pages stay: the peer needs as much, and both need room to work.
+const SHARE: f64 = 0.4;
 /// Prompts that are written at once, at most.
 const MOST_PROMPTS: u64 = 48;
 
@@ -48,6 +48,7 @@ pub(super) fn measure(session: &Session, lines: &mut Vec<Line>) -> Result<()> {
     {
         without_peer = format!("peer absent: {error:#}");
     }
+    let free = session.free_memory();
     attempt(lines, "decode-1", "one text", |lines| decode_one(session, &sizes, &model, lines));
     for (samples, moonshot, share) in [(1, 25.0, 0.5), (5, 50.0, 1.0)] {
         let name = format!("cells, k = {samples}");
@@ -59,7 +60,8 @@ pub(super) fn measure(session: &Session, lines: &mut Vec<Line>) -> Result<()> {
         let asked = session.asked(Asked::faster(5.0, moonshot));
         attempt(lines, &name.clone(), "cells", |lines| {
             let deadline = session.deadline(share);
-            lines.push(cells(session, &sizes, &model, samples, deadline, &without_peer)?.asking(asked));
+            let count = prompts_at_once(session, &sizes, &model, samples, free);
+            lines.push(cells(session, &sizes, &model, [count, samples], deadline, &without_peer)?.asking(asked));
             Ok(())
         });
     }
@@ -100,9 +102,15 @@ fn decode_one(session: &Session, sizes: &Sizes, model: &PackedQwen3, lines: &mut
 }
 
 /// Cells in a second of both sides, each with as many prompts at once as it has memory for.
-fn cells(session: &Session, sizes: &Sizes, model: &PackedQwen3, samples: usize, deadline: Instant, without_peer: &str) -> Result<Line> {
+fn cells(
+    session: &Session,
+    sizes: &Sizes,
+    model: &PackedQwen3,
+    [count, samples]: [usize; 2],
+    deadline: Instant,
+    without_peer: &str,
+) -> Result<Line> {
     let Sizes { config, prompt, tokens } = sizes;
-    let count = prompts_at_once(session, model, *prompt, samples, *tokens);
     let prompts: Vec<Vec<u32>> = (0..count).map(|text| shapes::tokens(text, *prompt, config.vocab_size)).collect();
     let mut ours = || {
         let start = Instant::now();
@@ -128,9 +136,9 @@ fn cells(session: &Session, sizes: &Sizes, model: &PackedQwen3, samples: usize, 
     Ok(Line::new(format!("cells, k = {samples}"), what, "cells/s", measured.ours, measured.peer).noting(note))
 }
 
-fn prompts_at_once(session: &Session, model: &PackedQwen3, prompt: usize, samples: usize, tokens: usize) -> usize {
-    let bytes = Continuations::size_in_bytes(model, prompt, samples, tokens) as f64;
-    match (session.quick(), session.free_memory()) {
+fn prompts_at_once(session: &Session, sizes: &Sizes, model: &PackedQwen3, samples: usize, free: Option<u64>) -> usize {
+    let bytes = Continuations::size_in_bytes(model, sizes.prompt, samples, sizes.tokens) as f64;
+    match (session.quick(), free) {
         (true, _) => 2,
         (false, Some(free)) => ((SHARE * free as f64 / bytes) as u64).clamp(1, MOST_PROMPTS) as usize,
         (false, None) => 4,

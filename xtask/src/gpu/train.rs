@@ -78,9 +78,15 @@ fn measure_case(session: &Session, case: &Case, lines: &mut Vec<Line>) -> Result
     lines.push(Line::new(case.name, what.clone(), "tok/s", turns.ours, turns.theirs).asking(case.asked[0]).noting(note.clone()));
     let gigabytes = |bytes: Option<f64>| bytes.map(|bytes| bytes / 1e9).into_iter().collect::<Vec<_>>();
     lines.push(match memory {
-        Some(_) => Line::new(format!("{}, memory", case.name), format!("{what}, blocks recomputed, reserved"), "GB", gigabytes(memory), gigabytes(turns.peak))
-            .asking(case.asked[1])
-            .noting(note),
+        Some(_) => Line::new(
+            format!("{}, memory", case.name),
+            format!("{what}, blocks recomputed, reserved"),
+            "GB",
+            gigabytes(memory),
+            gigabytes(turns.peak),
+        )
+        .asking(case.asked[1])
+        .noting(note),
         None => Line::absent(format!("{}, memory", case.name), what, "the device does not report its memory"),
     });
     if let Some(peer) = session.peer() {

@@ -9,11 +9,10 @@ use crate::kernels::attention::{self, Attended, AttentionShape, Determinism, Seg
 /// Lengths around the sizes of tiles.
 const LENGTHS: [usize; 8] = [1, 2, 63, 64, 65, 127, 129, 200];
 
-pub(super) const CHECKS: &[Check] =
-    &[Check { name: "attention, exact sums", run: |place| check(place, Determinism::Exact) }, Check {
-        name: "attention, sums in any order",
-        run: |place| check(place, Determinism::Relaxed),
-    }];
+pub(super) const CHECKS: &[Check] = &[
+    Check { name: "attention, exact sums", run: |place| check(place, Determinism::Exact) },
+    Check { name: "attention, sums in any order", run: |place| check(place, Determinism::Relaxed) },
+];
 
 fn check(place: &Place, determinism: Determinism) -> Vec<Difference> {
     let shapes = [[4, 2, 64], [8, 2, 32], [3, 3, 128], [6, 2, 20], [4, 1, 128]];

@@ -22,8 +22,7 @@ fn full(place: &Place) -> Vec<Difference> {
         for number in 1..=4 {
             let gradient = source.tensor([length]) * 0.01;
             let on_device = place.floats(&gradient);
-            let stepped =
-                flat::step(device.0, &on_device, device.1, &flat::measure(&on_device), &constants(number), CLIP, None);
+            let stepped = flat::step(device.0, &on_device, device.1, &flat::measure(&on_device), &constants(number), CLIP, None);
             device = (stepped.parameters, stepped.moments);
             let stepped = flat::step(host.0, &gradient, host.1, &flat::measure(&gradient), &constants(number), CLIP, None);
             host = (stepped.parameters, stepped.moments);

@@ -7,17 +7,14 @@ use super::{Check, Difference};
 use crate::kernels::linear;
 use crate::kernels::lora_linear::{self, Adapted};
 
-pub(super) const CHECKS: &[Check] =
-    &[Check { name: "matrix products", run: products }, Check { name: "LoRA, grouped", run: adapters }];
+pub(super) const CHECKS: &[Check] = &[Check { name: "matrix products", run: products }, Check { name: "LoRA, grouped", run: adapters }];
 
 fn products(place: &Place) -> Vec<Difference> {
     let sizes = [[1, 32, 17], [3, 160, 64], [65, 96, 200], [257, 1000, 130]];
     let of_size = |[rows, inputs, outputs]: [usize; 3]| {
         let mut source = Source::new();
         let tensors = [source.tensor([rows, inputs]), source.tensor([outputs, inputs]), source.tensor([rows, outputs])];
-        let run = |[x, w, dy]: [Tensor<2>; 3]| {
-            [linear::forward(&x, &w), linear::input_gradient(&dy, &w), linear::weight_gradient(&dy, &x)]
-        };
+        let run = |[x, w, dy]: [Tensor<2>; 3]| [linear::forward(&x, &w), linear::input_gradient(&dy, &w), linear::weight_gradient(&dy, &x)];
         let found = run(tensors.each_ref().map(|tensor| place.activations(tensor)));
         let expected = run(tensors.each_ref().map(|tensor| place.rounded(tensor)));
         compare(place, &["y", "dx", "dw"], &format!("{rows} x {inputs} x {outputs}"), &found, &expected)
@@ -47,7 +44,8 @@ fn adapters(place: &Place) -> Vec<Difference> {
         let on_host = factors.each_ref().map(|pair| pair.each_ref().map(rounded));
         let found = run(&activations(&x), weights.each_ref().map(activations), on_device, dy.each_ref().map(activations));
         let expected = run(&rounded(&x), weights.each_ref().map(rounded), on_host, dy.each_ref().map(rounded));
-        let names = ["y of the first", "y of the second", "dx", "da of the first", "db of the first", "da of the second", "db of the second"];
+        let names =
+            ["y of the first", "y of the second", "dx", "da of the first", "db of the first", "da of the second", "db of the second"];
         compare(place, &names, &format!("{rows} x {inputs}, rank {rank}"), &found, &expected)
     };
     [[1, 64, 4], [65, 96, 8], [257, 160, 32]].into_iter().flat_map(of_size).collect()

@@ -37,12 +37,7 @@ fn norm(place: &Place) -> Vec<Difference> {
         let (x, dy) = (place.rounded(&x), place.rounded(&dy));
         let (found, expected) = (rms_norm::backward(&dx, &dw, EPS, &ddy), rms_norm::backward(&x, &w, EPS, &dy));
         vec![
-            Difference::of(
-                format!("y, {at}"),
-                place.tolerance(),
-                &rms_norm::forward(&dx, &dw, EPS),
-                &rms_norm::forward(&x, &w, EPS),
-            ),
+            Difference::of(format!("y, {at}"), place.tolerance(), &rms_norm::forward(&dx, &dw, EPS), &rms_norm::forward(&x, &w, EPS)),
             Difference::of(format!("dx, {at}"), place.tolerance(), &found.x, &expected.x),
             Difference::of(format!("dw, {at}"), SUMS, &found.weight, &expected.weight),
         ]

@@ -55,12 +55,8 @@ impl<'m> Reading<'m> {
         let runs: Vec<Vec<Vec<u32>>> =
             tokens.chunks(self.samples).map(|of_prompt| of_prompt.iter().map(|&token| vec![token]).collect()).collect();
         assert_eq!(runs.len(), self.texts.len(), "one token for each continuation");
-        let mut parts: Vec<Part<'_, 'm>> = self
-            .texts
-            .iter_mut()
-            .zip(&runs)
-            .map(|(continuations, runs)| Part { continuations, step: Step::Push(runs) })
-            .collect();
+        let mut parts: Vec<Part<'_, 'm>> =
+            self.texts.iter_mut().zip(&runs).map(|(continuations, runs)| Part { continuations, step: Step::Push(runs) }).collect();
         pass(&mut parts);
     }
 }
