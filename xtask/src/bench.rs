@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the end-to-end benchmarks.
 
-mod model;
+pub(crate) mod model;
 
 use std::process::ExitCode;
 

@@ -23,6 +23,8 @@ pub(crate) enum Command {
     Fixtures(FixturesFlags),
     /// Runs the benchmarks; arguments after `--` go to criterion.
     Bench(BenchFlags),
+    /// Checks and measures everything that needs a GPU, or builds what is carried to a machine with one.
+    Gpu(GpuFlags),
 }
 
 #[derive(Args, Debug)]
@@ -171,4 +173,64 @@ pub(crate) enum FreshCommand {
         /// Threads.
         threads: usize,
     },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct GpuFlags {
+    /// Builds the program for machines with a GPU and puts it, with what starts it, into this folder.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["part", "out"], required_unless_present = "part")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// What to run on this machine.
+    #[arg(long, value_enum)]
+    pub(crate) part: Option<GpuPart>,
+    /// Folder of the tables and numbers.
+    #[arg(long, value_name = "DIR", required_if_eq_any = [("part", "all"), ("part", "tests"), ("part", "gemm"), ("part", "attention"), ("part", "train"), ("part", "generate")])]
+    pub(crate) out: Option<PathBuf>,
+    /// The device: cuda:N or wgpu.
+    #[arg(long, default_value = "cuda:0")]
+    pub(crate) device: DeviceChoice,
+    /// A Python with torch, and with transformers and PEFT for the parts train and generate. Without, what is compared with them is absent.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) peer: Option<PathBuf>,
+    /// Time of a part: it measures until this is used up.
+    #[arg(long, default_value_t = 540)]
+    pub(crate) seconds: u64,
+    /// Tiny shapes, in seconds: everything runs, and no number is judged.
+    #[arg(long)]
+    pub(crate) quick: bool,
+}
+
+/// A part of what needs a GPU.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum GpuPart {
+    /// Every kernel against its body for processors, a small decoder, memory, overhead of the host, time of a start.
+    Tests,
+    /// Matrix products of Qwen3-4B against torch.
+    Gemm,
+    /// Attention up to 32k tokens against torch.
+    Attention,
+    /// Training through adapters against transformers and PEFT.
+    Train,
+    /// Writing cells against transformers.
+    Generate,
+    /// All of them, each in a process of its own.
+    All,
+    /// What is timed to know how long a start takes.
+    #[value(hide = true)]
+    Start,
+}
+
+impl GpuPart {
+    /// Returns its name on the command line, and of its files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tests => "tests",
+            Self::Gemm => "gemm",
+            Self::Attention => "attention",
+            Self::Train => "train",
+            Self::Generate => "generate",
+            Self::All => "all",
+            Self::Start => "start",
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Commands for contributors and benchmarkers: `cargo xtask reproduce`, `ci`, `fixtures` and `bench`.
+//! Commands for contributors and benchmarkers: `cargo xtask reproduce`, `ci`, `fixtures`, `bench` and `gpu`.
 //!
 //! Each command is a file, and ordinary Rust over the public crates of the workspace.
 #![allow(clippy::print_stdout, reason = "the results of a command are printed")]
@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod fixtures;
 mod flags;
+mod gpu;
 mod reproduce;
 mod workspace;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         Command::Ci(flags) => ci::run(&flags),
         Command::Fixtures(flags) => fixtures::run(&flags),
         Command::Bench(flags) => bench::run(&flags),
+        Command::Gpu(flags) => gpu::run(&flags),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

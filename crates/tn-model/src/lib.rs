@@ -60,6 +60,7 @@
 //! |---|---|
 //! | `cuda` | devices of NVIDIA; builds without CUDA, which is loaded when a device is opened |
 //! | `wgpu` | devices by Vulkan, Metal or DirectX |
+//! | `kernel-suite` | `suite`: what `cargo xtask gpu` checks and times on a device |
 //! | `kernel-cache` | compiled kernels and tuning results are kept on disk |
 //! | `remote` | `generation::RemoteGenerator`: cells written by an OpenAI-compatible server over HTTP |
 //! | `remote-tls` | the same over HTTPS; its cryptography needs a C compiler |
@@ -73,6 +74,8 @@ pub mod generation;
 pub mod kernels;
 pub mod likelihood;
 pub mod qwen3;
+#[cfg(feature = "kernel-suite")]
+pub mod suite;
 pub mod training;
 
 mod adapter_files;

@@ -9,7 +9,7 @@ mod contest;
 mod fresh;
 mod inference;
 mod inputs;
-mod machine;
+pub(crate) mod machine;
 mod our_training;
 mod peer;
 mod prompts;

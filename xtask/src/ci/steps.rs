@@ -38,7 +38,7 @@ const FEATURES: [&[&str]; 10] = [
 const DEVICES: &str = "tn-model/cuda,tn-model/wgpu,tn-model/host-cuda";
 
 /// The tests of devices, by the names of their files.
-const DEVICE_TESTS: [&str; 5] = ["gpu_rowwise", "gpu_attention", "gpu_decode", "gpu_training", "host_cuda"];
+const DEVICE_TESTS: [&str; 6] = ["gpu_rowwise", "gpu_attention", "gpu_decode", "gpu_training", "host_cuda", "gpu_command"];
 
 /// Returns all steps.
 pub(super) fn all() -> Vec<Step> {

@@ -12,7 +12,7 @@ pub(super) fn load() -> Option<f64> {
 }
 
 /// Returns the processor, its cores, and the day.
-pub(super) fn describe() -> Value {
+pub(crate) fn describe() -> Value {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let days = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400);
     json!({"date": date(days), "processor": processor(), "cores": cores, "system": std::env::consts::OS})
