@@ -61,6 +61,7 @@
 //! | `cuda` | devices of NVIDIA; builds without CUDA, which is loaded when a device is opened |
 //! | `wgpu` | devices by Vulkan, Metal or DirectX |
 //! | `kernel-cache` | compiled kernels and tuning results are kept on disk |
+//! | `data-parallel` | [`training`] by several workers of one process: threads, or GPUs of one machine |
 //! | `remote` | `generation::RemoteGenerator`: cells written by an OpenAI-compatible server over HTTP |
 //! | `remote-tls` | the same over HTTPS; its cryptography needs a C compiler |
 //!
