@@ -57,6 +57,7 @@
 //! | `io` | `io` | AnnData `.h5ad` files and Parquet or CSV tables |
 //! | `perturb` | `perturb` | scenarios: pairs of prompts that differ in one thing |
 //! | `model` | `model` | the Qwen3 decoder: training and generation (compiles Burn) |
+//! | `data-parallel` | `model` | training by several workers of one process |
 //! | `remote` | `model` | cells written by an OpenAI-compatible server, such as vLLM or SGLang, over HTTP |
 //! | `remote-tls` | `model` | the same over HTTPS; the only feature that needs a C compiler |
 //! | `serde` | | serializes the values of `sentence` |

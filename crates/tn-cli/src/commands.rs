@@ -11,7 +11,9 @@ mod prompts;
 mod score;
 mod simulate;
 mod surprise;
+mod tokenize;
 mod train;
+mod training_data;
 
 use clap::{Subcommand, ValueEnum};
 use tissuenarrator::sentence::Conditioning;
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Prompts(prompts::Prompts),
     /// Train a model on spatial sentences, from scratch or with LoRA
     Train(train::Train),
+    /// Write the tokens that a model would be trained on, for other programs
+    Tokenize(tokenize::Tokenize),
     /// Merge a LoRA adapter into its base model
     Merge(merge::Merge),
     /// Let a model write the cells of tasks
@@ -58,6 +62,7 @@ impl Command {
             Self::Patch(command) => command.run(global.seed, console),
             Self::Prompts(command) => command.run(global.seed, console),
             Self::Train(command) => command.run(global.seed, console),
+            Self::Tokenize(command) => command.run(global.seed),
             Self::Merge(command) => command.run(),
             Self::Generate(command) => command.run(global.seed, console),
             Self::Baseline(command) => command.run(global.seed),

@@ -196,7 +196,14 @@ impl CliError {
             | Self::WrongTable { source: error, .. }
             | Self::Inspect(InspectError::Table(error)) => table_kind(error),
             Self::Tokenizer(TokenizerError::Write { .. }) | Self::Checkpoint(CheckpointError::Write { .. }) => Running,
-            Self::Train(TrainError::Diverged { .. } | TrainError::TooManySkipped { .. } | TrainError::Io { .. }) => Running,
+            Self::Train(
+                TrainError::Diverged { .. }
+                | TrainError::TooManySkipped { .. }
+                | TrainError::Io { .. }
+                | TrainError::Workers(_)
+                | TrainError::Worker { .. }
+                | TrainError::WorkerPanicked { .. },
+            ) => Running,
             Self::Tokenizer(TokenizerError::VocabularyTooSmall { .. })
             | Self::Train(TrainError::InvalidSetting { .. })
             | Self::Generate(GenerateError::InvalidSampling { .. })

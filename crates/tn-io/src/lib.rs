@@ -32,6 +32,7 @@
 //! - [`encode_file`] turns such a file into a table of cells; [`EncodedCells`] yields the records without a table.
 //! - [`TableReader`] and [`TableWriter`] handle tables of any [`TableRecord`]: `CellRecord`, `SentenceRecord`, `TaskRecord`,
 //!   `GeneratedRecord` and `SurpriseRecord` of `tn-sentence`, and [`TruthRecord`].
+//! - [`TokenTableWriter`] writes training sequences as tokens, for other training programs; [`TokenTableReader`] reads them.
 //! - [`inspect_file`] says what is in a file that one has just been given.
 //! - [`Provenance`] records where a file came from; [`AtomicFile`] is for outputs of any other format.
 //!
@@ -49,6 +50,7 @@ mod provenance;
 mod read_error;
 mod section_reader;
 mod tables;
+mod token_table;
 
 pub use anndata::{AnnData, AnnDataRow, AnnDataWriter, ColumnKind, WriteError};
 pub use candidates::ColumnRole;
@@ -57,9 +59,10 @@ pub use encode::{
 };
 pub use inspect::{Candidate, ColumnSummary, FileSummary, InspectError, LogarithmBase, MatrixSummary, ValueSummary, inspect_file};
 pub use output::AtomicFile;
-pub use provenance::{InputFile, PROVENANCE_KEY, Provenance, TRUTH_KEY, content_hash};
+pub use provenance::{InputFile, PROVENANCE_KEY, Provenance, TOKENIZER_KEY, TRUTH_KEY, content_hash};
 pub use read_error::ReadError;
 pub use section_reader::{MISSING, SectionReader, SparseRows, TextColumn};
 pub use tables::{
     ColumnSpec, InvalidValue, RowReader, RowWriter, TableError, TableFormat, TableReader, TableRecord, TableWriter, TruthRecord,
 };
+pub use token_table::{TokenRow, TokenTableReader, TokenTableWriter};

@@ -13,6 +13,9 @@ pub const PROVENANCE_KEY: &str = "tn.provenance";
 /// Key of a truth table's metadata that holds what was planted in the tissue as JSON.
 pub const TRUTH_KEY: &str = "tn.truth";
 
+/// Key of a token table's metadata that holds the [`content_hash`] of the `tokenizer.json` that made the tokens, in hexadecimal.
+pub const TOKENIZER_KEY: &str = "tn.tokenizer";
+
 /// Where a file came from. It holds no times and no folders, so that the same run gives the same bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]

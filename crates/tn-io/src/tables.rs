@@ -6,7 +6,7 @@ mod delimited;
 mod error;
 mod generated;
 mod inspect;
-mod parquet_file;
+pub(crate) mod parquet_file;
 mod sentences;
 mod surprise;
 mod tasks;

@@ -62,6 +62,7 @@
 //! | `wgpu` | devices by Vulkan, Metal or DirectX |
 //! | `kernel-suite` | `suite`: what `cargo xtask gpu` checks and times on a device |
 //! | `kernel-cache` | compiled kernels and tuning results are kept on disk |
+//! | `data-parallel` | [`training`] by several workers of one process: threads, or GPUs of one machine |
 //! | `remote` | `generation::RemoteGenerator`: cells written by an OpenAI-compatible server over HTTP |
 //! | `remote-tls` | the same over HTTPS; its cryptography needs a C compiler |
 //!

@@ -70,6 +70,18 @@ impl DeviceOptions {
         tracing::debug!(?device, "device");
         Ok(device)
     }
+
+    /// Opens the devices of further workers beside the first one: the CUDA devices that follow it, or the same device again.
+    pub(super) fn open_peers(&self, first: &Device, peers: usize) -> Result<Vec<Device>, CliError> {
+        let first_gpu = match self.device {
+            DeviceChoice::Cuda(index) => Some(index),
+            DeviceChoice::Auto if *first != Device::flex() => Some(0),
+            DeviceChoice::Auto | DeviceChoice::Cpu | DeviceChoice::Wgpu => None,
+        };
+        let Some(first_gpu) = first_gpu else { return Ok(vec![first.clone(); peers]) };
+        let number = |peer: usize| first_gpu.saturating_add(u16::try_from(peer).unwrap_or(u16::MAX));
+        (1..=peers).map(|peer| Ok(DeviceChoice::Cuda(number(peer)).open()?)).collect()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,21 +5,19 @@ mod run_folder;
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::training::{
     Control, EpochReport, MomentFormat, Progress, Schedule, SkippedStep, StepReport, Trainer, TrainingConfig,
 };
-use tissuenarrator::model::{
-    AdapterConfig, Chunker, Chunks, Device, Precision, Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions,
-};
+use tissuenarrator::model::{AdapterConfig, Device, Precision, Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions};
 use tissuenarrator::sentence::{SentenceRecord, Vocabulary};
 
 use self::log::TrainingLog;
 use self::run_folder::RunFolder;
 use super::model_options::DeviceOptions;
+use super::training_data::{Corpus, SequenceOptions};
 use crate::cell_tables::{self, Table};
 use crate::error::{CliError, TableKind};
 use crate::gene_panel;
@@ -75,6 +73,10 @@ pub(crate) struct Train {
     /// Micro-batches of an optimizer step: batch * accumulate sequences, in whatever parts the same result
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     accumulate: u32,
+    /// Workers that divide every batch among themselves, with the threads, or, with --device cuda:0, as many GPUs; on the processor, the
+    /// same result. Each holds a micro-batch
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = ranges::count())]
+    workers: usize,
     /// Largest learning rate [default: 3e-3 from scratch, 2e-4 from --base]
     #[arg(long, value_name = "RATE")]
     lr: Option<f64>,
@@ -87,13 +89,8 @@ pub(crate) struct Train {
     /// Decoupled weight decay [default: 0.1 from scratch, 0.01 from --base]
     #[arg(long, value_name = "DECAY")]
     weight_decay: Option<f64>,
-    /// Tokens of a sequence, at most; longer sentences are cut between cells
-    #[arg(long, value_name = "N", default_value_t = 2_048, value_parser = RangedU64ValueParser::<usize>::new().range(16..))]
-    max_tokens: usize,
-    /// How often the last cell of a sentence counts in the loss, a cell before it once. For neighborhoods (`tn patch --neighbors` or
-    /// --radius), whose last cell is the only one with its neighbors before it; 8 helps to learn what neighbors do to a cell
-    #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, value_parser = ranges::weight, allow_negative_numbers = true)]
-    target_weight: f64,
+    #[command(flatten)]
+    sequences: SequenceOptions,
     /// Recompute activations instead of storing them: less memory, a third more time, the same result
     #[arg(long)]
     recompute: bool,
@@ -137,17 +134,11 @@ enum MomentBits {
     EightBit,
 }
 
-/// Sentences by what is done with them.
-#[derive(Default)]
-struct Corpus {
-    train: Vec<String>,
-    validation: Vec<String>,
-}
-
 impl Train {
     pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
         let config = self.config(seed);
         config.validate()?;
+        config.check_workers(self.workers)?;
         if let Some(base) = &self.base {
             cell_tables::check_is_no_input(&self.output, &[base])?;
         }
@@ -159,12 +150,12 @@ impl Train {
         }
 
         let panel = self.panel(&table)?;
-        let corpus = self.corpus(table)?;
+        let corpus = Corpus::of(&self.sentences, table)?;
         let device = self.device.open()?;
         let LoadedModel { model, tokenizer } = self.initial_model(&corpus.train, &panel, seed, &device)?;
-        let mut model = model.with_context(self.max_tokens);
-        let train = self.tokenize(&tokenizer, &corpus.train)?;
-        let validation = self.tokenize(&tokenizer, &corpus.validation)?;
+        let mut model = model.with_context(self.sequences.max_tokens);
+        let train = self.sequences.tokenize(&tokenizer, &corpus.train)?;
+        let validation = self.sequences.tokenize(&tokenizer, &corpus.validation)?;
         tracing::info!(
             "{} sequences with {} tokens to learn from, {} to validate; {} parameters",
             train.sequences.len(),
@@ -188,7 +179,14 @@ impl Train {
             .with_state(folder.state_file(), self.save_every)
             .with_kept_states(self.keep_states)
             .with_micro_batch(self.batch as usize);
-        let trained = trainer.fit(&mut model, &train.sequences, &validation.sequences, &mut progress);
+        let (train_on, validate_on) = (&train.sequences, &validation.sequences);
+        let trained = match self.workers {
+            1 => trainer.fit(&mut model, train_on, validate_on, &mut progress),
+            workers => {
+                let peers = self.device.open_peers(&device, workers - 1)?;
+                trainer.fit_with_peers(&mut model, &peers, train_on, validate_on, &mut progress)
+            }
+        };
         let RunProgress { log, task, .. } = progress;
         drop(task);
         log.check()?;
@@ -266,23 +264,6 @@ impl Train {
         panel.filter(|panel| !panel.is_empty()).ok_or(CliError::NoPanel { looked_in: Vec::new() })
     }
 
-    fn corpus(&self, table: Table<SentenceRecord>) -> Result<Corpus, CliError> {
-        let splits = cell_tables::distinct(table.rows.iter().map(|record| record.split.as_str()).filter(|split| !split.is_empty()));
-        let mut corpus = Corpus::default();
-        for record in table.rows {
-            match record.split.to_lowercase().as_str() {
-                "train" => corpus.train.push(record.sentence),
-                "val" | "valid" | "validation" => corpus.validation.push(record.sentence),
-                "" if splits.is_empty() => corpus.train.push(record.sentence),
-                _ => {}
-            }
-        }
-        if corpus.train.is_empty() {
-            return Err(CliError::UnknownSplit { path: self.sentences.clone(), split: vec!["train".to_owned()], splits });
-        }
-        Ok(corpus)
-    }
-
     fn initial_model(&self, sentences: &[String], panel: &Vocabulary, seed: u64, device: &Device) -> Result<LoadedModel, CliError> {
         let Some(base) = &self.base else {
             let tokenizer = SentenceTokenizer::train(sentences, panel, &TokenizerOptions::new())?;
@@ -306,12 +287,6 @@ impl Train {
             Some(base) => config.with_base_model(base.display().to_string()),
             None => config,
         }
-    }
-
-    /// Whole sentences where they fit; no end token, because a cell is closed by its own tag.
-    fn tokenize(&self, tokenizer: &SentenceTokenizer, sentences: &[String]) -> Result<Chunks, CliError> {
-        let chunker = Chunker::new(tokenizer, self.max_tokens).with_min_tokens(0).with_target_weight(self.target_weight as f32);
-        Ok(chunker.chunk_all(sentences)?)
     }
 
     /// Writes the model, or its adapter, and the panel beside it. Returns the folder. Beside a model, a panel says that the tokenizer can
@@ -348,8 +323,8 @@ impl Train {
         config["recompute"] = json!(false);
         Ok(cell_tables::provenance("train", seed, &inputs)?
             .with_option("config", config)
-            .with_option("max_tokens", self.max_tokens)
-            .with_option("target_weight", self.target_weight)
+            .with_option("max_tokens", self.sequences.max_tokens)
+            .with_option("target_weight", self.sequences.target_weight)
             .with_option("lora_rank", lora.map(|(rank, _)| rank))
             .with_option("lora_alpha", lora.map(|(_, alpha)| alpha)))
     }

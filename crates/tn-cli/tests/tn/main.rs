@@ -9,4 +9,6 @@ mod resume;
 mod server;
 mod servers;
 mod surprise;
+mod tokens;
 mod usage;
+mod workers;

@@ -39,6 +39,8 @@ fn wrong_usage_ends_with_2() {
         "train sentences.parquet -o run --base sections --lora-alpha 0",
         "train sentences.parquet -o run --base sections --lora-rank 0",
         "train sentences.parquet -o run --max-tokens 15",
+        "tokenize sentences.parquet -o out.parquet",
+        "tokenize sentences.parquet -o out.parquet --base run --epochs 0",
         "train sentences.parquet -o run --steps 0",
         "patch cells.parquet -o out.parquet --bin-width inf",
         "patch cells.parquet -o out.parquet --radius 0",
@@ -122,7 +124,7 @@ fn an_output_that_cannot_be_written_ends_with_1_before_the_work() {
 fn every_command_explains_itself() {
     let folder = Folder::new();
     let help = folder.run("--help");
-    for command in ["inspect", "simulate", "encode", "patch", "prompts", "train", "merge", "generate", "baseline", "score", "surprise"] {
+    for command in ["inspect", "simulate", "encode", "patch", "prompts", "train", "tokenize", "merge", "generate", "baseline", "score", "surprise"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let help = folder.run(&format!("{command} -h"));
         for line in help.lines().map(str::trim).filter(|line| line.starts_with('-')) {

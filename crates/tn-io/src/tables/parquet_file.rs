@@ -40,19 +40,12 @@ pub(super) struct ParquetWriter {
 impl ParquetWriter {
     pub(super) fn create(path: &Path, specs: &[ColumnSpec]) -> Result<Self, TableError> {
         let schema = Arc::new(Schema::new(specs.iter().map(field).collect::<Vec<_>>()));
-        let file = AtomicFile::create(path).map_err(|source| TableError::Write { path: path.to_owned(), source })?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
-            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-            .build();
-        // Without Arrow's copy of the schema, Python shows our metadata as the metadata of the schema.
-        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-        let writer = ArrowWriter::try_new_with_options(file, Arc::clone(&schema), options).map_err(|source| write_error(path, source))?;
+        let writer = arrow_writer(path, &schema, ROW_GROUP_ROWS)?;
         Ok(Self { path: path.to_owned(), schema, writer })
     }
 
     pub(super) fn add_metadata(&mut self, key: &str, value: &str) {
-        self.writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
+        add_metadata(&mut self.writer, key, value);
     }
 
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), TableError> {
@@ -63,13 +56,32 @@ impl ParquetWriter {
     }
 
     pub(super) fn finish(self) -> Result<(), TableError> {
-        let Self { path, writer, .. } = self;
-        let file = writer.into_inner().map_err(|source| write_error(&path, source))?;
-        file.commit().map_err(|source| TableError::Write { path, source })
+        finish(&self.path, self.writer)
     }
 }
 
-fn write_error(path: &Path, source: ParquetError) -> TableError {
+/// Starts a file that appears when it is finished.
+pub(crate) fn arrow_writer(path: &Path, schema: &Arc<Schema>, row_group_rows: usize) -> Result<ArrowWriter<AtomicFile>, TableError> {
+    let file = AtomicFile::create(path).map_err(|source| TableError::Write { path: path.to_owned(), source })?;
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(row_group_rows))
+        .build();
+    // Without Arrow's copy of the schema, Python shows our metadata as the metadata of the schema.
+    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+    ArrowWriter::try_new_with_options(file, Arc::clone(schema), options).map_err(|source| write_error(path, source))
+}
+
+pub(crate) fn add_metadata(writer: &mut ArrowWriter<AtomicFile>, key: &str, value: &str) {
+    writer.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
+}
+
+pub(crate) fn finish(path: &Path, writer: ArrowWriter<AtomicFile>) -> Result<(), TableError> {
+    let file = writer.into_inner().map_err(|source| write_error(path, source))?;
+    file.commit().map_err(|source| TableError::Write { path: path.to_owned(), source })
+}
+
+pub(crate) fn write_error(path: &Path, source: ParquetError) -> TableError {
     TableError::Write { path: path.to_owned(), source: std::io::Error::other(source) }
 }
 
@@ -237,7 +249,7 @@ fn number_lists(lists: &LargeListArray) -> Vec<Option<Vec<f64>>> {
 }
 
 /// Opens a Parquet file for reading.
-fn open_builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, TableError> {
+pub(crate) fn open_builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, TableError> {
     let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
     ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| TableError::Parquet { path: path.to_owned(), source })
 }
@@ -249,7 +261,7 @@ pub(super) fn column_kinds(path: &Path) -> Result<Vec<(String, ColumnKind)>, Tab
 }
 
 /// Returns the key-value metadata that people wrote.
-fn key_values(metadata: Option<&Vec<KeyValue>>) -> BTreeMap<String, String> {
+pub(crate) fn key_values(metadata: Option<&Vec<KeyValue>>) -> BTreeMap<String, String> {
     metadata
         .into_iter()
         .flatten()

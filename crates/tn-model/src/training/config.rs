@@ -102,6 +102,18 @@ impl TrainingConfig {
         check("clip_norm", self.clip_norm, self.clip_norm > 0.0, "above 0")
     }
 
+    /// Checks that so many workers can divide a batch among themselves.
+    ///
+    /// # Errors
+    /// Returns an error when there is none, or are more than the batch has sequences.
+    pub fn check_workers(&self, workers: usize) -> Result<(), TrainError> {
+        let (value, expected) = (workers as f64, "at least 1, and at most the number of sequences of a step");
+        match (1..=self.batch).contains(&workers) {
+            true => Ok(()),
+            false => Err(TrainError::InvalidSetting { name: "workers", value, expected }),
+        }
+    }
+
     /// Returns the number of optimiser steps over `sequences` sequences.
     #[must_use]
     pub fn steps(&self, sequences: usize) -> u64 {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::collective::CollectiveError;
+
 /// An error of a training run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -70,6 +72,25 @@ pub enum TrainError {
     Device {
         /// What the device says.
         reason: String,
+    },
+    /// The workers of a data-parallel run cannot go on together.
+    #[error("the workers cannot go on together")]
+    Workers(#[from] CollectiveError),
+    /// A worker of a data-parallel run other than the first one failed, and with it the run.
+    #[error("worker {worker} failed")]
+    Worker {
+        /// Its rank.
+        worker: usize,
+        /// What happened to it.
+        source: Box<TrainError>,
+    },
+    /// A worker of a data-parallel run panicked, and with it ended the run.
+    #[error("worker {worker} panicked: {message}")]
+    WorkerPanicked {
+        /// Its rank.
+        worker: usize,
+        /// The message of the panic.
+        message: String,
     },
     /// A saved state belongs to another run.
     #[error("the state in {path} belongs to a run with other data or settings ({found}, this run is {expected}); start without resuming")]

@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
-use rayon::prelude::*;
 
+use super::collective::{Alone, Collective, CollectiveError};
 use super::config::TrainingConfig;
 use super::device_passes::{DevicePasses, Workload};
 use super::error::TrainError;
+use super::labelled::{Labelled, labelled, mean_loss};
 use super::optimizer::StoredMoments;
 use super::progress::{Control, EpochReport, Progress, SkippedStep, StepReport};
+use super::shared_gradients::GradientLayout;
 use super::state::{State, StateFile};
 use crate::dataset::{TokenSequence, epoch_order};
 use crate::device::is_gpu;
 use crate::kernels::adamw::AdamWStep;
 use crate::kernels::host;
-use crate::qwen3::{Gradients, Keep, Pack, Qwen3, SequenceLoss, Trained};
+use crate::qwen3::{Qwen3, Trained};
 
 /// Steps with infinite or undefined gradients in a row that end a run.
 const PATIENCE: u32 = 3;
@@ -28,8 +30,8 @@ const GRADIENT_BYTES: usize = 2 << 30;
 
 /// Trains decoders.
 ///
-/// The same model, data and configuration give the same weights, bit by bit, on any number of threads, with any size of a micro-batch, and
-/// after any interruption.
+/// The same model, data and configuration give the same weights, bit by bit, on any number of threads, with any size of a micro-batch,
+/// divided among any number of workers, and after any interruption.
 ///
 /// There is no padding, and no attention from one sequence to another. On a processor, whose kernels work on rows, every sequence is run by
 /// itself; on a GPU, several are packed into one pass, as many as its memory allows ([`MemoryPlan`](super::MemoryPlan)). A pass for which
@@ -128,16 +130,53 @@ impl Trainer {
         validation: &[TokenSequence],
         progress: &mut dyn Progress,
     ) -> Result<TrainingSummary, TrainError> {
+        self.fit_as_worker(&Alone, model, train, validation, progress)
+    }
+
+    /// Trains as one of several workers, each of which has the same model and the same data. They divide every batch among themselves, add
+    /// up their gradients, and make the same step: all models have the same weights afterwards, those that [`Trainer::fit`] gives where the
+    /// group adds in order, as its threads do.
+    ///
+    /// Worker 0 saves the states, and its `progress` decides whether the run goes on; that of the others is not asked. A worker that
+    /// returns an error ends the group. One that panics does not: whoever catches the panic calls [`Collective::abort`].
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`], and when another worker gave up or there are more workers than sequences in a batch.
+    pub fn fit_as_worker(
+        &self,
+        collective: &dyn Collective,
+        model: &mut Qwen3,
+        train: &[TokenSequence],
+        validation: &[TokenSequence],
+        progress: &mut dyn Progress,
+    ) -> Result<TrainingSummary, TrainError> {
+        self.run(collective, model, train, validation, progress).inspect_err(|error| {
+            if !matches!(error, TrainError::Workers(CollectiveError::Aborted { .. })) {
+                collective.abort(&with_causes(error));
+            }
+        })
+    }
+
+    fn run(
+        &self,
+        collective: &dyn Collective,
+        model: &mut Qwen3,
+        train: &[TokenSequence],
+        validation: &[TokenSequence],
+        progress: &mut dyn Progress,
+    ) -> Result<TrainingSummary, TrainError> {
+        self.config.check_workers(collective.world_size())?;
         let usable: Vec<Labelled<'_>> = labelled(train, model)?;
         let validation: Vec<Labelled<'_>> = labelled(validation, model)?;
         if usable.is_empty() {
             return Err(TrainError::NothingToLearn { sequences: train.len() });
         }
-        let mut run = Run::new(self, model, usable)?;
+        let mut run = Run::new(self, collective, model, usable)?;
         let mut state = match &self.state_file {
             Some(file) if file.path.exists() => State::load(&file.path, &run.fingerprint, model, run.trained, self.config.moments)?,
             _ => State::start(run.fingerprint.clone()),
         };
+        run.check_that_all_begin_alike(&state)?;
         let steps = self.config.steps(run.train.len());
         let per_epoch = self.config.steps_per_epoch(run.train.len());
         let (mut training_loss, mut validation_loss) = (None, None);
@@ -147,16 +186,18 @@ impl Trainer {
             training_loss = Some(report.loss);
             tracing::debug!(step, loss = report.loss, gradient_norm = report.gradient_norm, "step");
             state.progress.steps += 1;
-            let control = progress.step(&report);
+            let control = run.control(&report, progress)?;
             let epoch_ends = state.progress.steps % per_epoch == 0 || state.progress.steps == steps;
             if epoch_ends {
-                validation_loss = mean_loss(model, &validation);
-                let report = EpochReport { epoch: step / per_epoch, validation_loss };
-                tracing::info!(epoch = report.epoch, validation_loss, "epoch");
-                progress.epoch(&report);
+                validation_loss = mean_loss(model, &validation, collective)?;
+                if run.leads() {
+                    let report = EpochReport { epoch: step / per_epoch, validation_loss };
+                    tracing::info!(epoch = report.epoch, validation_loss, "epoch");
+                    progress.epoch(&report);
+                }
             }
             let save = epoch_ends || control == Control::Stop || state.progress.steps % self.save_every == 0;
-            if let (true, Some(file)) = (save, &self.state_file) {
+            if let (true, Some(file)) = (save && run.leads(), &self.state_file) {
                 state.save(file, model, run.trained)?;
             }
             if control == Control::Stop {
@@ -168,66 +209,24 @@ impl Trainer {
             return Err(TrainError::Diverged { step: done.steps - 1, times: run.unusable, sequences: run.blamed });
         }
         if validation_loss.is_none() {
-            validation_loss = mean_loss(model, &validation);
+            validation_loss = mean_loss(model, &validation, collective)?;
         }
         Ok(TrainingSummary { steps: done.steps, planned_steps: steps, skipped_steps: done.skipped_steps, training_loss, validation_loss })
     }
 }
 
-/// A sequence with the token that should follow each token.
-struct Labelled<'s> {
-    /// Its place among the sequences that were given.
-    place: usize,
-    ids: &'s [u32],
-    targets: Vec<Option<u32>>,
-    weights: Vec<f32>,
-}
-
-impl Labelled<'_> {
-    fn labels(&self) -> usize {
-        self.targets.iter().flatten().count()
-    }
-
-    /// Returns the weights, multiplied with `scale`.
-    fn scaled_weights(&self, scale: f32) -> Vec<f32> {
-        self.weights.iter().map(|weight| weight * scale).collect()
-    }
-
-    /// Returns the sum of the weights of the labels.
-    fn weight(&self) -> f64 {
-        self.targets.iter().zip(&self.weights).filter(|(target, _)| target.is_some()).map(|(_, &weight)| f64::from(weight)).sum()
-    }
-}
-
-/// Shifts labels to the token before, and leaves out sequences without any that counts.
-fn labelled<'s>(sequences: &'s [TokenSequence], model: &Qwen3) -> Result<Vec<Labelled<'s>>, TrainError> {
-    let vocabulary = model.config().vocab_size;
-    let foreign = sequences.iter().flat_map(|sequence| &sequence.ids).find(|&&id| id as usize >= vocabulary);
-    if let Some(&token) = foreign {
-        return Err(TrainError::TokenOutsideVocabulary { token, vocabulary });
-    }
-    let usable = |weight: &&f32| (0.0..=TokenSequence::LARGEST_WEIGHT).contains(*weight);
-    if let Some(&weight) = sequences.iter().flat_map(|sequence| &sequence.weights).find(|weight| !usable(weight)) {
-        let expected = "at least 0 and at most 1000000";
-        return Err(TrainError::InvalidSetting { name: "label weight", value: f64::from(weight), expected });
-    }
-    let shift = |(place, sequence): (usize, &'s TokenSequence)| {
-        let targets = sequence.labels.iter().skip(1).map(|&label| u32::try_from(label).ok()).chain([None]).collect();
-        let weights = sequence.weights.iter().skip(1).copied().chain([0.0]).collect();
-        Labelled { place, ids: &sequence.ids, targets, weights }
-    };
-    Ok(sequences.iter().enumerate().map(shift).filter(|sequence| sequence.weight() > 0.0).collect())
-}
-
-struct Run<'c, 's> {
-    config: &'c TrainingConfig,
-    train: Vec<Labelled<'s>>,
-    trained: Trained,
+pub(super) struct Run<'c, 's> {
+    pub(super) config: &'c TrainingConfig,
+    pub(super) collective: &'c dyn Collective,
+    /// How the workers see the gradients that they add up.
+    pub(super) layout: GradientLayout,
+    pub(super) train: Vec<Labelled<'s>>,
+    pub(super) trained: Trained,
     fingerprint: String,
     /// Sequences whose gradients are formed side by side.
-    side_by_side: usize,
+    pub(super) side_by_side: usize,
     /// On a GPU, what goes through it together.
-    passes: Option<DevicePasses>,
+    pub(super) passes: Option<DevicePasses>,
     order: (u64, Vec<usize>),
     /// Steps left out in a row, up to the last step.
     unusable: u32,
@@ -236,15 +235,13 @@ struct Run<'c, 's> {
 }
 
 impl<'c, 's> Run<'c, 's> {
-    fn new(trainer: &'c Trainer, model: &mut Qwen3, train: Vec<Labelled<'s>>) -> Result<Self, TrainError> {
+    fn new(trainer: &'c Trainer, collective: &'c dyn Collective, model: &mut Qwen3, train: Vec<Labelled<'s>>) -> Result<Self, TrainError> {
         let Trainer { config, micro_batch, memory, .. } = trainer;
         let trained = model.trained();
-        let mut parameters = 0;
-        model.update(trained, &mut |_, tensor| {
-            parameters += tensor.dims().iter().product::<usize>();
-            tensor
-        });
-        let side_by_side = (GRADIENT_BYTES / (4 * parameters.max(1))).clamp(1, config.batch).min(*micro_batch);
+        let layout = GradientLayout::of(model, trained);
+        let parameters = layout.values();
+        let room = GRADIENT_BYTES / (4 * parameters.max(1)) / collective.world_size();
+        let side_by_side = room.clamp(1, config.batch).min(*micro_batch);
         let passes = match is_gpu(&model.device()) {
             true => {
                 let longest = train.iter().map(|sequence| sequence.ids.len()).max().unwrap_or(1);
@@ -255,7 +252,30 @@ impl<'c, 's> Run<'c, 's> {
         };
         let fingerprint = fingerprint(config, &train, parameters, model);
         let order = (0, epoch_order(train.len(), config.seed, 0));
-        Ok(Self { config, train, trained, fingerprint, side_by_side, passes, order, unusable: 0, blamed: Vec::new() })
+        let (unusable, blamed) = (0, Vec::new());
+        Ok(Self { config, collective, layout, train, trained, fingerprint, side_by_side, passes, order, unusable, blamed })
+    }
+
+    /// Returns whether this worker speaks for all.
+    fn leads(&self) -> bool {
+        self.collective.rank() == 0
+    }
+
+    /// Compares what the workers are about to do: those of several machines may have been started on other files.
+    fn check_that_all_begin_alike(&self, state: &State) -> Result<(), TrainError> {
+        let bytes = self.fingerprint.bytes().map(f64::from).chain([state.progress.steps as f64]).collect();
+        let all = self.collective.all_gather(bytes)?;
+        match all.iter().position(|other| *other != all[0]) {
+            Some(worker) => Err(CollectiveError::OtherRun { worker }.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether the run goes on, as worker 0 decides.
+    fn control(&self, report: &StepReport, progress: &mut dyn Progress) -> Result<Control, TrainError> {
+        let own = if self.leads() { progress.step(report) } else { Control::Continue };
+        let stops = self.collective.all_gather(vec![f64::from(u8::from(own == Control::Stop))])?;
+        Ok(if stops[0] == [1.0] { Control::Stop } else { Control::Continue })
     }
 
     fn step(
@@ -270,7 +290,7 @@ impl<'c, 's> Run<'c, 's> {
         let batch = self.batch(step);
         let weight: f64 = batch.iter().map(|&i| self.train[i].weight()).sum();
         let tokens = batch.iter().map(|&i| self.train[i].ids.len()).sum();
-        let (loss, gradients) = self.gradients(model, &batch, 1.0 / weight as f32)?;
+        let (loss, gradients) = self.shared_gradients(model, &batch, 1.0 / weight as f32)?;
         let norm = gradients.norm();
         let learning_rate = self.config.learning_rate_at(step, steps);
         if loss.is_finite() && norm.is_finite() {
@@ -294,7 +314,8 @@ impl<'c, 's> Run<'c, 's> {
         } else {
             state.progress.skipped_steps += 1;
             let parameter = gradients.iter().find(|(_, gradient)| !is_finite(gradient)).map(|(name, _)| name.to_owned());
-            let report = SkippedStep { step, loss, gradient_norm: norm, sequences: self.to_blame(model, &batch)?, parameter };
+            let sequences = if self.leads() { self.to_blame(model, &batch)? } else { Vec::new() };
+            let report = SkippedStep { step, loss, gradient_norm: norm, sequences, parameter };
             self.leave_out(report, steps, state.progress.skipped_steps, progress)?;
         }
         Ok(StepReport { step, steps, loss, gradient_norm: norm, learning_rate, tokens, seconds: start.elapsed().as_secs_f64() })
@@ -302,9 +323,11 @@ impl<'c, 's> Run<'c, 's> {
 
     /// Reports a step that is left out, and ends the run when there are too many.
     fn leave_out(&mut self, report: SkippedStep, steps: u64, skipped: u64, progress: &mut dyn Progress) -> Result<(), TrainError> {
-        let SkippedStep { step, loss, gradient_norm, sequences, parameter } = &report;
-        tracing::warn!(step, loss, gradient_norm, parameter, ?sequences, "loss or gradients are not finite; the step is left out");
-        progress.skipped(&report);
+        if self.leads() {
+            let SkippedStep { step, loss, gradient_norm, sequences, parameter } = &report;
+            tracing::warn!(step, loss, gradient_norm, parameter, ?sequences, "loss or gradients are not finite; the step is left out");
+            progress.skipped(&report);
+        }
         self.unusable += 1;
         let limit = (steps / STEPS_OF_A_SKIP).max(u64::from(PATIENCE));
         if self.unusable == PATIENCE {
@@ -340,82 +363,16 @@ impl<'c, 's> Run<'c, 's> {
         let first = within * self.config.batch;
         self.order.1[first..(first + self.config.batch).min(self.order.1.len())].to_vec()
     }
-
-    /// Returns the loss and the gradients, added up in the order of the batch; all weights are multiplied with `scale`.
-    fn gradients(&mut self, model: &Qwen3, batch: &[usize], scale: f32) -> Result<(f64, Gradients), TrainError> {
-        match &mut self.passes {
-            Some(passes) => packed_gradients(model, &self.train, batch, scale, self.trained, passes),
-            None => Ok(self.gradients_side_by_side(model, batch, scale)),
-        }
-    }
-
-    fn gradients_side_by_side(&self, model: &Qwen3, batch: &[usize], scale: f32) -> (f64, Gradients) {
-        let keep = if self.config.recompute { Keep::Input } else { Keep::Everything };
-        let (mut sum, mut gradients) = (0.0, Gradients::new());
-        for group in batch.chunks(self.side_by_side) {
-            let losses: Vec<SequenceLoss> = group
-                .par_iter()
-                .map(|&i| &self.train[i])
-                .map(|sequence| {
-                    model.loss_and_gradients(sequence.ids, &sequence.targets, &sequence.scaled_weights(scale), self.trained, keep)
-                })
-                .collect();
-            for loss in losses {
-                sum += loss.sum;
-                gradients.merge(loss.gradients);
-            }
-        }
-        (sum, gradients)
-    }
 }
 
-/// Returns the loss and the gradients of a batch by packed passes. A pass for which the device has not enough memory is tried again with
-/// less; what it had computed is dropped.
-fn packed_gradients(
-    model: &Qwen3,
-    train: &[Labelled<'_>],
-    batch: &[usize],
-    scale: f32,
-    trained: Trained,
-    passes: &mut DevicePasses,
-) -> Result<(f64, Gradients), TrainError> {
-    let (mut sum, mut gradients, mut done) = (0.0, Gradients::new(), 0);
-    while done < batch.len() {
-        let group = &batch[done..(done + passes.sequences).min(batch.len())];
-        let mut pack = Pack::default();
-        for sequence in group.iter().map(|&i| &train[i]) {
-            pack.push(sequence.ids, &sequence.targets, &sequence.scaled_weights(scale));
-        }
-        let loss = model.loss_and_gradients_of(&pack, trained, &passes.options);
-        if let Some(reason) = loss.gradients.failure() {
-            drop(loss);
-            model.device().memory_cleanup();
-            if !passes.lower() {
-                return Err(TrainError::Device { reason });
-            }
-            continue;
-        }
-        sum += loss.sum;
-        gradients.merge(loss.gradients);
-        done += group.len();
-    }
-    Ok((sum, gradients))
+/// Returns the message of an error and of all that caused it.
+fn with_causes(error: &TrainError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn is_finite(gradient: &Tensor<2>) -> bool {
     host::to_vec(gradient).iter().all(|value| value.is_finite())
-}
-
-/// Returns the mean loss of the labelled tokens, `None` when there are none.
-fn mean_loss(model: &Qwen3, sequences: &[Labelled<'_>]) -> Option<f64> {
-    let labels: usize = sequences.iter().map(Labelled::labels).sum();
-    let loss = |sequence: &Labelled<'_>| model.loss(sequence.ids, &sequence.targets);
-    // One after the other on a GPU, which is busy with one sequence.
-    let sums: Vec<f64> = match is_gpu(&model.device()) {
-        true => sequences.iter().map(loss).collect(),
-        false => sequences.par_iter().map(loss).collect(),
-    };
-    (labels > 0).then(|| sums.iter().sum::<f64>() / labels as f64)
 }
 
 /// Hashes what a run depends on: settings, data and the weights that it starts from (FNV-1a, 64 bits). Whether blocks are computed again
