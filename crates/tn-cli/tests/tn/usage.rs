@@ -124,7 +124,9 @@ fn an_output_that_cannot_be_written_ends_with_1_before_the_work() {
 fn every_command_explains_itself() {
     let folder = Folder::new();
     let help = folder.run("--help");
-    for command in ["inspect", "simulate", "encode", "patch", "prompts", "train", "tokenize", "merge", "generate", "baseline", "score", "surprise"] {
+    for command in
+        ["inspect", "simulate", "encode", "patch", "prompts", "train", "tokenize", "merge", "generate", "baseline", "score", "surprise"]
+    {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let help = folder.run(&format!("{command} -h"));
         for line in help.lines().map(str::trim).filter(|line| line.starts_with('-')) {
