@@ -17,7 +17,6 @@ mod paged;
 mod pages;
 mod pass;
 mod read_sequence;
-mod to_device;
 
 pub use block::Keep;
 pub use continuation::{Branch, Continuations, Step};

@@ -9,7 +9,7 @@ use tn_model::training::{
     Collective, CollectiveError, Control, EpochReport, MomentFormat, Progress, SkippedStep, StepReport, ThreadGroup, TrainError, Trainer,
     TrainingConfig, TrainingSummary, visiting_order,
 };
-use tn_model::{AdapterConfig, Qwen3, Qwen3Config, TokenSequence, epoch_order};
+use tn_model::{AdapterConfig, Precision, Qwen3, Qwen3Config, TokenSequence, epoch_order};
 
 fn small() -> Qwen3 {
     let config = Qwen3Config { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, head_dim: 16, ..Qwen3Config::tiny(20) };
@@ -295,7 +295,7 @@ fn workers_that_begin_with_other_things_are_refused() {
 #[test]
 fn a_decoder_on_another_device_has_the_same_weights() {
     for model in [small(), adapted()] {
-        let moved = model.to_device(&Device::flex().autodiff());
+        let moved = model.on(&Device::flex().autodiff(), Precision::F32);
         assert_eq!(moved.device(), Device::flex().autodiff());
         assert_eq!(bits(&moved), bits(&model));
         assert_eq!(moved.trained(), model.trained());

@@ -102,7 +102,8 @@ impl Qwen3 {
         if self.embedding.dtype() == Precision::Bf16.dtype() { Precision::Bf16 } else { Precision::F32 }
     }
 
-    /// Returns the model, adapters included, on a device, its matrices in the given numbers.
+    /// Returns the model, adapters included, on a device, its matrices in the given numbers. Where it is there already, both share their
+    /// values until one of them changes.
     ///
     /// # Panics
     /// Panics when the device does not compute in these numbers: ask [`Precision::check`] before.
@@ -112,6 +113,9 @@ impl Qwen3 {
             panic!("{error}");
         }
         let mut moved = self.clone();
+        if self.device() == *device && self.precision() == precision {
+            return moved;
+        }
         let matrix = |weight: &mut Tensor<2>| *weight = in_numbers(moved_to(weight, device), precision);
         matrix(&mut moved.embedding);
         moved.head.iter_mut().for_each(matrix);

@@ -50,7 +50,7 @@ impl Trainer {
         validation: &[TokenSequence],
         progress: &mut (dyn Progress + Send),
     ) -> Result<TrainingSummary, TrainError> {
-        let copies: Vec<Qwen3> = peers.iter().map(|device| model.to_device(device)).collect();
+        let copies: Vec<Qwen3> = peers.iter().map(|device| model.on(device, model.precision())).collect();
         let workers = peers.len() + 1;
         let pools: Vec<ThreadPool> = (0..workers).map(|rank| pool(rank, workers)).collect();
         let mut group = ThreadGroup::new(workers).into_iter().zip(&pools);
