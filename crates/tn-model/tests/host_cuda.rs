@@ -72,7 +72,8 @@ fn burn_computes_what_it_computes_on_flex() {
     let values = |tensor: Tensor<2>| tensor.to_data().convert::<f32>().try_into_vec::<f32>().unwrap();
     for (dtype, tolerance) in [(DType::F32, 1e-5), (DType::BF16, 2e-2)] {
         let (da, db) = (on(&a, dtype), on(&b, dtype));
-        assert_close(&values(da.clone().matmul(db)), &values(a.clone().matmul(b.clone())), 5.0 * tolerance);
+        // Burn may multiply on tensor cores, which read 11 bits of a float.
+        assert_close(&values(da.clone().matmul(db)), &values(a.clone().matmul(b.clone())), 5.0 * tolerance.max(1e-3));
         assert_close(&values(softmax(da.clone(), 1)), &values(softmax(a.clone(), 1)), tolerance);
         assert_close(&values(da.clone().sum_dim(1)), &values(a.clone().sum_dim(1)), 10.0 * tolerance);
         assert_close(&values(da.clone().transpose() * 2.0), &values(a.clone().transpose() * 2.0), tolerance);

@@ -17,7 +17,6 @@
 //!   shared memory, a barrier that not all threads reach, a matrix product without all lanes, unaligned matrices.
 //!   Memory starts as a pattern that is not a number, shared memory too, and so does what a lane reads from a lane that is not there.
 //! - **Memory** is allocated exactly and counted: [`memory`], and the reports of CubeCL's client.
-//! - **Tuning** takes the first candidate that works, so that results do not depend on time.
 //! - **[`sources`]** gives the CUDA C++ of the kernels that were launched, and [`Nvrtc`] compiles it, where the environment
 //!   names the library. It needs no GPU.
 //!
@@ -49,7 +48,6 @@ mod storage;
 mod stream;
 mod text;
 mod toolchain;
-mod tuning;
 
 pub use cubecl_server::device::CpuDevice;
 pub use nvrtc::Nvrtc;

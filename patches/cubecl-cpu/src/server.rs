@@ -32,7 +32,6 @@ use crate::machine::Machine;
 use crate::sources;
 use crate::storage::{HostResource, HostStorage};
 use crate::stream::HostStreams;
-use crate::tuning::Tuning;
 
 /// Runs kernels of the CUDA compiler on the processor.
 #[derive(Debug)]
@@ -44,7 +43,6 @@ pub struct CpuServer {
     kernels: HashMap<KernelId, Arc<HostKernel>>,
     machine: Machine,
     profiler: TimestampProfiler,
-    tuning: Tuning,
 }
 
 impl CpuServer {
@@ -57,16 +55,11 @@ impl CpuServer {
             kernels: HashMap::new(),
             machine: Machine::new(),
             profiler: TimestampProfiler::default(),
-            tuning: Tuning::default(),
         }
     }
 
     fn kernel(&mut self, kernel: &dyn CubeKernel) -> Result<Arc<HostKernel>, LaunchError> {
         let id = kernel.id();
-        if !self.tuning.admits(&id, !self.profiler.is_empty()) {
-            let reason = format!("kernel `{}` is not measured: the first candidate that works is taken", kernel.name());
-            return Err(LaunchError::Unknown { reason, backtrace: BackTrace::capture() });
-        }
         if let Some(kernel) = self.kernels.get(&id) {
             return Ok(kernel.clone());
         }
@@ -277,14 +270,11 @@ impl Server for CpuServer {
     }
 
     fn start_profile(&mut self, _stream: StreamId) -> Result<ProfilingToken, ServerError> {
-        self.tuning.start();
         Ok(self.profiler.start())
     }
 
     fn end_profile(&mut self, _stream: StreamId, token: ProfilingToken) -> Result<ProfileDuration, ProfileError> {
-        let measured = self.profiler.stop(token);
-        self.tuning.end(measured.is_ok());
-        measured
+        self.profiler.stop(token)
     }
 
     fn abandon_profile(&mut self, _stream: StreamId, token: ProfilingToken) {

@@ -9,7 +9,7 @@ use cubecl::prelude::*;
 
 /// Reverses the values of each cube, through shared memory.
 #[cube(launch)]
-pub fn reverse_in_cube<F: Float>(x: &[F], out: &mut [F], #[comptime] units: usize) {
+pub(crate) fn reverse_in_cube<F: Float>(x: &[F], out: &mut [F], #[comptime] units: usize) {
     let mut shared = Shared::new_slice(units);
     let unit = UNIT_POS as usize;
     shared[unit] = x[ABSOLUTE_POS];
@@ -18,7 +18,7 @@ pub fn reverse_in_cube<F: Float>(x: &[F], out: &mut [F], #[comptime] units: usiz
 }
 
 #[cube(launch)]
-pub fn transpose(x: &[f32], out: &mut [f32], rows: usize, cols: usize) {
+pub(crate) fn transpose(x: &[f32], out: &mut [f32], rows: usize, cols: usize) {
     let (col, row) = (ABSOLUTE_POS_X as usize, ABSOLUTE_POS_Y as usize);
     if row < rows && col < cols {
         out[col * rows + row] = x[row * cols + col];
@@ -26,20 +26,20 @@ pub fn transpose(x: &[f32], out: &mut [f32], rows: usize, cols: usize) {
 }
 
 #[cube(launch)]
-pub fn add_and_multiply<F: Float>(x: &[F], out: &mut [F]) {
+pub(crate) fn add_and_multiply<F: Float>(x: &[F], out: &mut [F]) {
     if ABSOLUTE_POS < x.len() {
         out[ABSOLUTE_POS] = (x[ABSOLUTE_POS] + F::new(0.3)) * x[ABSOLUTE_POS];
     }
 }
 
 #[cube(launch)]
-pub fn sum_plane(x: &[f32], out: &mut [f32]) {
+pub(crate) fn sum_plane(x: &[f32], out: &mut [f32]) {
     out[ABSOLUTE_POS] = plane_sum(x[ABSOLUTE_POS]);
 }
 
 /// Adds each value to one of few sums.
 #[cube(launch)]
-pub fn add_modulo(x: &[f32], sums: &mut [Atomic<f32>]) {
+pub(crate) fn add_modulo(x: &[f32], sums: &mut [Atomic<f32>]) {
     if ABSOLUTE_POS < x.len() {
         sums[ABSOLUTE_POS % sums.len()].fetch_add(x[ABSOLUTE_POS]);
     }
@@ -47,7 +47,7 @@ pub fn add_modulo(x: &[f32], sums: &mut [Atomic<f32>]) {
 
 /// `out = a b` of 16 x 16 matrices by rows, by one plane.
 #[cube(launch)]
-pub fn multiply_fragments(a: &[bf16], b: &[bf16], out: &mut [f32]) {
+pub(crate) fn multiply_fragments(a: &[bf16], b: &[bf16], out: &mut [f32]) {
     let a = cmma::Matrix::<bf16>::from_slice(cmma::MatrixIdent::A, 16usize, 16usize, 16usize, cmma::MatrixLayout::RowMajor, a, 16);
     let b = cmma::Matrix::<bf16>::from_slice(cmma::MatrixIdent::B, 16usize, 16usize, 16usize, cmma::MatrixLayout::RowMajor, b, 16);
     let sum =
@@ -58,7 +58,7 @@ pub fn multiply_fragments(a: &[bf16], b: &[bf16], out: &mut [f32]) {
 
 /// `out = a b` of a 16 x 16 and a 16 x 8 matrix by rows, by one plane that loads its registers itself.
 #[cube(launch)]
-pub fn multiply_registers(a: &[bf16], b: &[bf16], out: &mut [f32]) {
+pub(crate) fn multiply_registers(a: &[bf16], b: &[bf16], out: &mut [f32]) {
     let mma = cmma::MmaDefinition::<bf16, bf16, f32>::new(16usize, 8usize, 16usize);
     let lane = UNIT_POS_PLANE;
     let mut registers_a = Array::<Vector<bf16, Const<2>>>::new(4usize);
@@ -98,13 +98,13 @@ pub fn multiply_registers(a: &[bf16], b: &[bf16], out: &mut [f32]) {
 
 /// A mistake: the last units write after the last element.
 #[cube(launch_unchecked)]
-pub fn write_past_end(out: &mut [f32], by: usize) {
+pub(crate) fn write_past_end(out: &mut [f32], by: usize) {
     out[ABSOLUTE_POS + by] = 1.0;
 }
 
 /// A mistake: some lanes go elsewhere while the others multiply.
 #[cube(launch)]
-pub fn part_before_product(out: &mut [f32]) {
+pub(crate) fn part_before_product(out: &mut [f32]) {
     let mut shared = Shared::new_slice(256usize);
     if UNIT_POS_PLANE < 8u32 {
         let sum =
@@ -117,7 +117,7 @@ pub fn part_before_product(out: &mut [f32]) {
 
 /// A mistake: nobody wrote what is read.
 #[cube(launch)]
-pub fn read_shared_unwritten(out: &mut [f32]) {
+pub(crate) fn read_shared_unwritten(out: &mut [f32]) {
     let shared = Shared::<[f32]>::new_slice(64usize);
     out[ABSOLUTE_POS] = shared[UNIT_POS as usize];
 }
