@@ -34,8 +34,8 @@ const FEATURES: [&[&str]; 10] = [
     &["--package", "tn-sentence", "--features", "test-suite"],
 ];
 
-/// Devices other than the processor, with the one that runs the kernels of CUDA on it. They compile Burn once more.
-const DEVICES: &str = "tn-model/cuda,tn-model/wgpu,tn-model/host-cuda";
+/// Devices other than the processor. They compile Burn once more.
+const DEVICES: &str = "tn-model/cuda,tn-model/wgpu";
 
 /// The tests of devices, by the names of their files.
 const DEVICE_TESTS: [&str; 6] = ["gpu_rowwise", "gpu_attention", "gpu_decode", "gpu_training", "host_cuda", "gpu_command"];

@@ -14,6 +14,7 @@ use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
+use cubecl::server::Handle;
 
 /// Units of a cube whose rows are summed together.
 pub(crate) const UNITS: u32 = 256;
@@ -27,7 +28,33 @@ const CUBES: u32 = 65_535;
 /// A contiguous tensor is shared, not copied.
 pub(crate) fn of<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
     let tensor = tensor.clone().try_into_primitive::<CubeBackend>().ok()?;
-    float_type(tensor.dtype).is_some().then(|| into_contiguous(tensor))
+    float_type(tensor.dtype).is_some().then(|| exact(into_contiguous(tensor)))
+}
+
+/// Lets a kernel see as many values as a contiguous tensor has.
+///
+/// A device may round the size of an allocation up, CUDA to 512 bytes, and the length of a buffer in a kernel is what its handle uses.
+fn exact(mut tensor: CubeTensor) -> CubeTensor {
+    let bytes = tensor.meta.shape().num_elements() * tensor.dtype.size();
+    tensor.handle = exact_handle(tensor.handle, bytes);
+    tensor
+}
+
+fn exact_handle(handle: Handle, bytes: usize) -> Handle {
+    match handle.size_in_used() - bytes as u64 {
+        0 => handle,
+        rounding => handle.offset_end(rounding),
+    }
+}
+
+/// Returns room for so many bytes on a device.
+pub(crate) fn empty_bytes(client: &Client, bytes: usize) -> Handle {
+    exact_handle(client.empty(bytes), bytes)
+}
+
+/// Copies whole numbers to a device, as many as a kernel is to see.
+pub(crate) fn upload_words(client: &Client, words: &[u32]) -> Handle {
+    exact_handle(client.create_from_slice(u32::as_bytes(words)), size_of_val(words))
 }
 
 /// Returns the contiguous values of each tensor, or `None` when [`of`] has nothing for one of them.
@@ -64,14 +91,14 @@ pub(crate) fn tensor<const D: usize>(values: CubeTensor) -> Tensor<D> {
 pub(crate) fn take<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
     let values = tensor.try_into_primitive::<CubeBackend>().expect("the caller has seen this tensor on a GPU device");
     let values = into_contiguous(values);
-    if values.can_mut() { values } else { values.copy() }
+    exact(if values.can_mut() { values } else { values.copy() })
 }
 
 /// As [`take`], of whole numbers.
 pub(crate) fn take_words(tensor: Tensor<1, Int>) -> CubeTensor {
     let values = tensor.try_into_primitive::<CubeBackend>().expect("the caller has seen this tensor on a GPU device");
     let values = into_contiguous(values);
-    if values.can_mut() { values } else { values.copy() }
+    exact(if values.can_mut() { values } else { values.copy() })
 }
 
 /// As [`tensor`](fn@tensor), of whole numbers.
@@ -81,7 +108,7 @@ pub(crate) fn words(values: CubeTensor) -> Tensor<1, Int> {
 
 /// Returns a tensor with undefined values beside another one.
 pub(crate) fn empty<const D: usize>(beside: &CubeTensor, shape: [usize; D], dtype: DType) -> CubeTensor {
-    empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), Shape::from(shape), dtype)
+    exact(empty_device_contiguous_dtype(beside.client.clone(), beside.device.clone(), Shape::from(shape), dtype))
 }
 
 /// Returns the same contiguous values in another shape of as many elements.
@@ -91,13 +118,13 @@ pub(crate) fn reshape<const D: usize>(values: CubeTensor, shape: [usize; D]) -> 
 
 /// Copies numbers of rows to the device of a tensor.
 pub(crate) fn upload_indices(beside: &CubeTensor, values: &[u32]) -> CubeTensor {
-    let handle = beside.client.create_from_slice(u32::as_bytes(values));
+    let handle = upload_words(&beside.client, values);
     CubeTensor::new_contiguous(beside.client.clone(), beside.device.clone(), Shape::from([values.len()]), handle, DType::U32)
 }
 
 /// Copies values to the device of a tensor.
 pub(crate) fn upload<const D: usize>(beside: &CubeTensor, values: &[f32], shape: [usize; D]) -> CubeTensor {
-    let handle = beside.client.create_from_slice(f32::as_bytes(values));
+    let handle = exact_handle(beside.client.create_from_slice(f32::as_bytes(values)), size_of_val(values));
     CubeTensor::new_contiguous(beside.client.clone(), beside.device.clone(), Shape::from(shape), handle, DType::F32)
 }
 

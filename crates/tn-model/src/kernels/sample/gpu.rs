@@ -36,11 +36,11 @@ struct Words {
 
 impl Words {
     fn upload(client: &Client, words: &[u32]) -> Self {
-        Self { handle: client.create_from_slice(u32::as_bytes(words)), length: words.len() }
+        Self { handle: gpu::upload_words(client, words), length: words.len() }
     }
 
     fn empty(client: &Client, length: usize) -> Self {
-        Self { handle: client.empty(length * size_of::<u32>()), length }
+        Self { handle: gpu::empty_bytes(client, length * size_of::<u32>()), length }
     }
 
     fn argument(&self) -> BufferArg {

@@ -3,6 +3,8 @@
 use cubecl::client::Client;
 use cubecl::prelude::*;
 
+use crate::kernels::gpu;
+
 /// A sequence in the tensors of queries and keys.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sequence {
@@ -63,8 +65,7 @@ impl Schedule {
     }
 
     pub(super) fn upload(&self, client: &Client) -> BufferArg {
-        let bytes: Vec<u8> = self.entries.iter().flat_map(|entry| entry.to_ne_bytes()).collect();
-        let handle = client.create_from_slice(&bytes);
+        let handle = gpu::upload_words(client, &self.entries);
         // SAFETY: the buffer was made of exactly these entries.
         unsafe { BufferArg::from_raw_parts(handle, self.entries.len()) }
     }

@@ -4,6 +4,7 @@ use cubecl::client::Client;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
+use crate::kernels::gpu;
 use crate::kernels::paged_attention::plan::{Item, Plan};
 
 /// Words of an item: first row, rows, where its pages are, first key, end of the keys, partial result of the first row.
@@ -51,7 +52,7 @@ impl Words {
         });
         let ends = put(&mut std::iter::once(0).chain(ends)) + 1;
         let partials = put(&mut plan.partials.iter().flatten().copied());
-        let handle = client.create_from_slice(u32::as_bytes(&words));
+        let handle = gpu::upload_words(client, &words);
         Self { handle, length: words.len(), places, seen, narrow, wide, ends, partials }
     }
 

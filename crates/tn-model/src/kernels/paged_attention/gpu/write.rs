@@ -85,7 +85,7 @@ pub(in crate::kernels::paged_attention) fn copy(keys: &CubeTensor, values: &Cube
     let page: usize = keys.meta.shape()[1..].iter().product();
     let size = gpu::vector_size(&[keys], page);
     let words: Vec<u32> = copies.iter().flat_map(|copy| [copy.from, copy.to]).collect();
-    let handle = keys.client.create_from_slice(u32::as_bytes(&words));
+    let handle = gpu::upload_words(&keys.client, &words);
     copy_pages::launch(
         &keys.client,
         gpu::cubes((copies.len() * page / size).div_ceil(UNITS as usize)),
