@@ -435,19 +435,31 @@ fn continuations_in_pages_are_those_in_host_memory() {
         for step in 0..30u32 {
             let runs: Vec<Vec<u32>> =
                 (0..3).map(|sample| (0..1 + (step + sample) % 3).map(|i| (7 * step + 31 * sample + i) % 250).collect()).collect();
-            [&mut paged, &mut expected].map(|continuations| continuations.push_runs(&runs));
+            for continuations in [&mut paged, &mut expected] {
+                continuations.push_runs(&runs);
+            }
         }
         both(&paged, &expected, "after runs of different lengths");
         let branches = [(0, vec![4, 5]), (2, vec![6]), (2, vec![7, 8, 9])].map(|(continuation, tokens)| Branch { continuation, tokens });
         let [seen, expected_seen] = [&mut paged, &mut expected].map(|continuations| values(&continuations.peek(&branches)));
         assert_close(&seen, &expected_seen, 2e-4, "branches");
-        [&mut paged, &mut expected].map(|continuations| continuations.push(&[1, 2, 3]));
+        for continuations in [&mut paged, &mut expected] {
+            continuations.push(&[1, 2, 3]);
+        }
         both(&paged, &expected, "after branches that were only looked at");
-        [&mut paged, &mut expected].map(|continuations| continuations.keep(&[2, 0]));
-        [&mut paged, &mut expected].map(|continuations| continuations.push(&[9, 8]));
+        for continuations in [&mut paged, &mut expected] {
+            continuations.keep(&[2, 0]);
+        }
+        for continuations in [&mut paged, &mut expected] {
+            continuations.push(&[9, 8]);
+        }
         both(&paged, &expected, "of those that were kept");
-        [&mut paged, &mut expected].map(|continuations| continuations.restart(2));
-        [&mut paged, &mut expected].map(|continuations| continuations.push(&[3, 150]));
+        for continuations in [&mut paged, &mut expected] {
+            continuations.restart(2);
+        }
+        for continuations in [&mut paged, &mut expected] {
+            continuations.push(&[3, 150]);
+        }
         both(&paged, &expected, "of new continuations");
     }
 }
