@@ -12,7 +12,10 @@ use super::{attempt, gates, text_of};
 
 pub(super) fn measure(session: &Session, lines: &mut Vec<Line>) -> Result<()> {
     // Before anything has run here, so that a start is that of a program that finds nothing prepared by this one.
-    gates::starts(session, lines);
+    match session.quick() {
+        true => lines.push(Line::absent("G6, time of a start", "a process of its own", "left out with --quick")),
+        false => gates::starts(session, lines),
+    }
     for (precision, name) in [(Precision::F32, "f32"), (Precision::Bf16, "bf16")] {
         if let Err(reason) = precision.check(session.device()) {
             lines.push(Line::absent(format!("kernels, {name}"), "all checks", reason.to_string()));
