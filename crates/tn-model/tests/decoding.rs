@@ -202,7 +202,9 @@ fn a_fully_expanded_first_rank_is_the_product_along_the_tree() {
     for (gene, (a, b)) in found.presence(1).iter().zip(&by_definition).enumerate() {
         assert!((a - b).abs() < 1e-4, "{}: {a} by expansion, {b} by definition", panel().symbol(gene));
     }
-    assert!(found.standard_error(1).iter().all(|&error| error < 1e-4), "the first rank leaves nothing to chance");
+    let largest = found.standard_error(1).into_iter().fold(0.0, f32::max);
+    // A difference of squares in 32 bits.
+    assert!(largest < 5e-4, "the first rank leaves nothing to chance: {largest}");
 }
 
 #[test]
