@@ -1,5 +1,7 @@
 //! `xtask gpu` on machines without a GPU: what is absent says so, and everything that can run without one does.
 
+#![allow(clippy::print_stdout, reason = "what is skipped is named")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -31,6 +31,9 @@ pub fn forward(x: &Tensor<2>, weight: &Tensor<1>, eps: f32) -> Tensor<2> {
 ///
 /// # Shapes
 /// `x`, `delta` and both results: `[rows, features]`; `weight`: `[features]`.
+///
+/// # Panics
+/// Panics when the shapes do not fit together.
 #[must_use]
 pub fn add_forward(x: &Tensor<2>, delta: &Tensor<2>, weight: &Tensor<1>, eps: f32) -> (Tensor<2>, Tensor<2>) {
     assert_eq!(x.dims(), delta.dims(), "as many values are added as there are");
@@ -98,6 +101,9 @@ pub struct AddGradients {
 ///
 /// # Shapes
 /// `sum`, `dy` and `dsum`: `[rows, features]`; `weight`: `[features]`.
+///
+/// # Panics
+/// Panics when the shapes do not fit together.
 #[must_use]
 pub fn add_backward(
     sum: &Tensor<2>,

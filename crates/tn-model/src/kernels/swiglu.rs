@@ -13,6 +13,9 @@ use super::host::{self, HostFloats};
 ///
 /// # Shapes
 /// All `[rows, features]`.
+///
+/// # Panics
+/// Panics when the shapes do not fit together.
 #[must_use]
 pub fn forward(gate: &Tensor<2>, up: &Tensor<2>) -> Tensor<2> {
     assert_eq!(gate.dims(), up.dims(), "each value has its gate");
@@ -42,6 +45,9 @@ pub struct Gradients {
 ///
 /// # Shapes
 /// All `[rows, features]`.
+///
+/// # Panics
+/// Panics when the shapes do not fit together.
 #[must_use]
 pub fn backward(gate: Tensor<2>, up: Tensor<2>, da: Tensor<2>) -> Gradients {
     assert!(gate.dims() == up.dims() && gate.dims() == da.dims(), "each value has its gate and its gradient");
@@ -63,6 +69,9 @@ pub fn backward(gate: Tensor<2>, up: Tensor<2>, da: Tensor<2>) -> Gradients {
 ///
 /// # Shapes
 /// All `[rows, features]`.
+///
+/// # Panics
+/// Panics when the shapes do not fit together.
 #[must_use]
 pub fn backward_and_forward(gate: Tensor<2>, up: Tensor<2>, da: Tensor<2>) -> (Gradients, Tensor<2>) {
     assert!(gate.dims() == up.dims() && gate.dims() == da.dims(), "each value has its gate and its gradient");

@@ -108,7 +108,7 @@ impl Copy {
 /// million, norms one.
 #[must_use]
 pub fn random_decoder(config: &Qwen3Config, place: &Place, seed: u64) -> Qwen3 {
-    let normal = Normal::new(0.0, 0.02f32).expect("the deviation is positive and finite");
+    let Ok(normal) = Normal::new(0.0, 0.02f32) else { unreachable!("the deviation is positive and finite") };
     let table: Vec<f32> = normal.sample_iter(ChaCha8Rng::seed_from_u64(seed)).take(TABLE).collect();
     let mut at = 0;
     let mut source = |_: &str, shape: &[usize]| -> Result<Vec<f32>, Infallible> {

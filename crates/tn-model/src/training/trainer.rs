@@ -314,7 +314,7 @@ impl<'c, 's> Run<'c, 's> {
         } else {
             state.progress.skipped_steps += 1;
             let parameter = gradients.iter().find(|(_, gradient)| !is_finite(gradient)).map(|(name, _)| name.to_owned());
-            let sequences = if self.leads() { self.to_blame(model, &batch)? } else { Vec::new() };
+            let sequences = if self.leads() { self.blame(model, &batch)? } else { Vec::new() };
             let report = SkippedStep { step, loss, gradient_norm: norm, sequences, parameter };
             self.leave_out(report, steps, state.progress.skipped_steps, progress)?;
         }
@@ -341,7 +341,7 @@ impl<'c, 's> Run<'c, 's> {
     }
 
     /// Returns the places of the sequences of a batch whose own loss or gradients are not finite, or of all where each by itself is.
-    fn to_blame(&mut self, model: &Qwen3, batch: &[usize]) -> Result<Vec<usize>, TrainError> {
+    fn blame(&mut self, model: &Qwen3, batch: &[usize]) -> Result<Vec<usize>, TrainError> {
         let mut alone = Vec::new();
         for &i in batch {
             let (loss, gradients) = self.gradients(model, &[i], 1.0 / self.train[i].weight() as f32)?;

@@ -1,5 +1,7 @@
 //! The devices with kernels that this machine has, and values on them.
 
+#![allow(clippy::print_stdout, reason = "what is skipped is named")]
+
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -53,6 +53,9 @@ pub fn measure(gradient: &Tensor<1>) -> Tensor<1> {
 ///
 /// # Shapes
 /// `parameters`, `gradient` and the moments: `[values]`; `measured`: `[2]`, from [`measure`].
+///
+/// # Panics
+/// Panics when the shapes do not fit together.
 #[must_use]
 pub fn step(
     parameters: Tensor<1>,
@@ -147,6 +150,9 @@ impl FlatCodes {
 ///
 /// # Shapes
 /// As in [`step`]; there are as many moments as parameters.
+///
+/// # Panics
+/// Panics when the shapes do not fit together.
 #[must_use]
 pub fn step_eight_bit(
     parameters: Tensor<1>,

@@ -9,8 +9,9 @@ use crate::kernels::attention::{self, AttentionShape};
 pub(super) fn copy(entries: &mut Tensor<4>, copies: &[PageCopy]) {
     for copy in copies {
         let page = entries.clone().narrow(0, copy.from as usize, 1);
+        let [_, heads, tokens, features] = entries.dims();
         let to = copy.to as usize;
-        *entries = entries.clone().slice_assign([to..to + 1], page);
+        *entries = entries.clone().slice_assign([to..to + 1, 0..heads, 0..tokens, 0..features], page);
     }
 }
 

@@ -56,7 +56,6 @@ impl ThreadGroup {
     /// # Panics
     /// Panics when there is none.
     #[must_use]
-    #[expect(clippy::new_ret_no_self, reason = "a group is its workers")]
     pub fn new(workers: usize) -> Vec<Self> {
         assert!(workers > 0, "a group has a worker");
         let round = Round { shares: vec![None; workers], taken: 0, failure: None };
