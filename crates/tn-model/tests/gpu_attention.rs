@@ -124,7 +124,7 @@ fn packed_sequences_equal_plain_tensor_operations() {
     ];
     check_all("cpu", &case.run(Determinism::Exact), &expected, 1e-5);
     for (name, device) in devices() {
-        check_all(name, &case.to(&device).run(Determinism::Exact), &expected, 1e-5);
+        check_all(&name, &case.to(&device).run(Determinism::Exact), &expected, 1e-5);
     }
 }
 
@@ -156,8 +156,8 @@ fn the_last_rows_attend_as_they_do_among_all() {
         for last in [1, 63, 64, 70] {
             let q = case.q.clone().narrow(0, 150 - last, last);
             let part = attention::forward(&q, &case.k, &case.v, case.shape);
-            check(name, &part.output, &all.output.clone().narrow(0, 150 - last, last), 1e-6);
-            check(name, &part.log_sum, &all.log_sum.clone().narrow(0, 150 - last, last), 1e-6);
+            check(&name, &part.output, &all.output.clone().narrow(0, 150 - last, last), 1e-6);
+            check(&name, &part.log_sum, &all.log_sum.clone().narrow(0, 150 - last, last), 1e-6);
         }
     }
 }
@@ -178,7 +178,7 @@ fn large_scores_do_not_overflow() {
         let found = case.to(&device).run(Determinism::Exact);
         assert!(found.iter().all(|(_, tensor)| values(tensor).iter().all(|x| x.is_finite())), "{name}");
         // Such scores are known to 1e-4, and so is the weight of a key.
-        check_all(name, &found, &case.run(Determinism::Exact), 1e-3);
+        check_all(&name, &found, &case.run(Determinism::Exact), 1e-3);
     }
 }
 

@@ -5,7 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::{Factors, FactorsExpand, gradient_scale, moments, moved};
+use super::{Factors, gradient_scale, moments, moved};
 use crate::kernels::adamw::eight_bit::BLOCK;
 use crate::kernels::adamw::flat::Clip;
 use crate::kernels::adamw::{AdamWStep, dynamic_code};
