@@ -59,7 +59,7 @@ fn pack(count: u32) -> Pack {
 }
 
 fn values(tensor: &Tensor<2>) -> Vec<f32> {
-    tensor.clone().into_data().convert::<f32>().to_vec::<f32>().unwrap()
+    tensor.to_data().convert::<f32>().try_into_vec::<f32>().unwrap()
 }
 
 /// Checks that gradients are there under the same names, and that each differs from the expected one by a share of its norm.
