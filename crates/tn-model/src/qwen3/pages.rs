@@ -184,7 +184,7 @@ mod tests {
                 Ok(copy) => {
                     if let Some(PageCopy { from, to }) = copy {
                         let moved: Vec<_> = (0..PAGE).filter_map(|at| Some((at, *self.contents.get(&(from, at))?))).collect();
-                        moved.into_iter().for_each(|(at, token)| drop(self.contents.insert((to, at), token)));
+                        self.contents.extend(moved.into_iter().map(|(at, token)| ((to, at), token)));
                     }
                     for position in before.1..before.1 + tokens {
                         self.next += 1;
