@@ -64,8 +64,11 @@ fn other_programs_find_lists_of_32_bits_without_gaps() {
     assert_eq!(list(2).as_primitive::<Float32Type>().values()[..], row.weights[..]);
 }
 
+/// A column of lists, each of which and each value of which may be missing.
+type Lists = Vec<Option<Vec<Option<i64>>>>;
+
 /// Writes a table with columns of 64 bits.
-fn write_lists(path: &std::path::Path, columns: &[(&str, Vec<Option<Vec<Option<i64>>>>)]) {
+fn write_lists(path: &std::path::Path, columns: &[(&str, Lists)]) {
     let array = |lists: &Vec<Option<Vec<Option<i64>>>>| Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(lists.clone())) as _;
     let batch = RecordBatch::try_from_iter(columns.iter().map(|(name, lists)| (*name, array(lists)))).unwrap();
     let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
