@@ -8,6 +8,7 @@ mod ci;
 mod fixtures;
 mod flags;
 mod gpu;
+mod peer;
 mod reproduce;
 mod workspace;
 

@@ -151,6 +151,17 @@ pub(crate) fn is_gpu(device: &Device) -> bool {
     cfg!(feature = "gpu") && !device.is_autodiff() && *device != Device::flex()
 }
 
+/// Returns the bytes of memory that a device has, where it says so.
+pub(crate) fn memory_of(device: &Device) -> Option<u64> {
+    #[cfg(feature = "gpu")]
+    return crate::kernels::gpu::memory_of(device);
+    #[cfg(not(feature = "gpu"))]
+    {
+        let _ = device;
+        None
+    }
+}
+
 #[cfg(feature = "cuda")]
 fn cuda(index: u16) -> Result<Device, DeviceError> {
     use burn::tensor::DeviceType;

@@ -23,12 +23,15 @@ pub(crate) mod lanes;
 pub mod linear;
 pub mod lora_linear;
 pub(crate) mod matmul;
+mod numbers;
 pub mod packed_linear;
 pub mod paged_attention;
 pub mod qk_norm_rope;
 pub mod rms_norm;
 pub mod sample;
 pub mod swiglu;
+
+pub use numbers::Numbers;
 
 #[cfg(doc)]
 use burn::tensor::Tensor;

@@ -17,6 +17,8 @@ mod paged;
 mod pages;
 mod pass;
 mod read_sequence;
+#[cfg(feature = "gpu")]
+mod recorded;
 
 pub use block::Keep;
 pub use continuation::{Branch, Continuations, Step};

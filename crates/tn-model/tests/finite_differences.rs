@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use tn_model::kernels::attention::{self, AttentionShape};
 use tn_model::kernels::head_loss::{self, HeadGradient};
 use tn_model::kernels::qk_norm_rope::{self, RotaryTable};
-use tn_model::kernels::{rms_norm, swiglu};
+use tn_model::kernels::{Numbers, rms_norm, swiglu};
 
 const EPS: f32 = 1e-6;
 const THETA: f64 = 10_000.0;
@@ -119,6 +119,7 @@ fn qk_norm_rope_follows_its_definition() {
     let head_dim = 8;
     let table = RotaryTable::new(head_dim, THETA, 200);
     for (heads, positions) in [(1, vec![0]), (3, vec![0, 1, 2, 117]), (2, vec![199, 5, 5])] {
+        let positions = Numbers::from(positions);
         let (rows, width) = (positions.len(), heads * head_dim);
         let (x, w, dy) = (random(rows * width, 1), random(head_dim, 2), random(rows * width, 3));
         let defined = |x: &[f64], w: &[f64]| rotated(&normed(x, w), heads, head_dim, &positions);

@@ -135,7 +135,18 @@ fn check(shape: [usize; 3], shared: usize, lengths: &[(usize, usize)], on: (&Dev
         let found = paged_attention::forward(&q, &texts.layer, &rows, texts.shape);
         let what = format!("{shape:?}, {shared} shared, {lengths:?}, {limits:?}, {on:?}");
         assert_close(&values(&found), &expected, tolerance, &what);
+        check_padded(&texts, &q, limits, &values(&found), &what);
     }
+}
+
+/// Empty rows behind the others change nothing, and give 0.
+fn check_padded(texts: &Texts, q: &Tensor<2>, limits: Limits, expected: &[f32], what: &str) {
+    let [rows, width] = q.dims();
+    let padded = NewRows::padded(&texts.runs(), limits, rows + 3);
+    let q = Tensor::cat(vec![q.clone(), Tensor::ones([3, width], (&q.device(), q.dtype()))], 0);
+    let found = values(&paged_attention::forward(&q, &texts.layer, &padded, texts.shape));
+    assert_eq!(found[..expected.len()], *expected, "{what}: as without empty rows");
+    assert!(found[expected.len()..].iter().all(|&value| value == 0.0), "{what}: empty rows");
 }
 
 #[test]
@@ -411,6 +422,23 @@ fn a_device_writes_what_the_processor_writes() {
 }
 
 #[test]
+fn a_cell_that_cannot_fit_is_an_error_for_that_cell_only() {
+    for (name, device) in devices() {
+        let mut requests = requests(1, Sampling::GREEDY);
+        requests[1].samples = u32::MAX;
+        let answers = std::sync::Mutex::new(vec![None; requests.len()]);
+        engine(&device).generate(&requests, &|index, continuations| {
+            answers.lock().unwrap()[index] = Some(continuations.map_err(|error| error.to_string()));
+            std::ops::ControlFlow::Continue(())
+        });
+        let answers = answers.into_inner().unwrap();
+        let Some(Err(error)) = &answers[1] else { panic!("{name}: {:?}", answers[1]) };
+        assert!(error.starts_with("the prompt of cell cell 1 and its samples take"), "{error}");
+        assert!([0, 2, 3, 4].iter().all(|&other| matches!(answers[other], Some(Ok(_)))), "{name}: {answers:?}");
+    }
+}
+
+#[test]
 fn a_device_finds_the_ranking_that_the_processor_finds() {
     for (_, device) in devices() {
         let request = &requests(4, Sampling::AS_TRAINED)[1];
@@ -419,6 +447,52 @@ fn a_device_finds_the_ranking_that_the_processor_finds() {
         assert_eq!(text.text, expected_text.text);
         assert_eq!(ranking.genes(), expected.genes());
         assert_close(&ranking.presence(3), &expected.presence(3), 1e-4, "presence");
+    }
+}
+
+/// Devices that record passes, and whether they do.
+fn recording_devices() -> Vec<(Device, bool)> {
+    let always = devices().into_iter().map(|(name, device)| (device, name != "CUDA C++ on the processor"));
+    // Of the devices on processors, this one records.
+    let vulkan = tn_model::DeviceChoice::Wgpu.open().map(|device| (device, true));
+    let mut found: Vec<(Device, bool)> = always.chain(vulkan).collect();
+    found.dedup();
+    found
+}
+
+#[test]
+fn a_repeated_pass_gives_what_it_gave_when_it_was_launched() {
+    for (device, records) in recording_devices() {
+        let packed = PackedQwen3::pack(&model(&device), WeightFormat::F32);
+        let prompt: Vec<u32> = (0..70).map(|i| (i * 37 + 5) % 200).collect();
+        let write = |samples: u32, prompt: &[u32]| -> Vec<Vec<f32>> {
+            let mut continuations = Continuations::start(&packed, prompt, samples as usize, 100);
+            let mut before = values(continuations.logits());
+            let step = |step: u32| {
+                let kept = continuations.logits().clone();
+                // Every third step has runs of two tokens.
+                let run = |sample: u32| (0..1 + u32::from(step % 3 == 0)).map(|i| (7 * step + 31 * sample + i) % 250).collect();
+                continuations.push_runs(&(0..samples).map(run).collect::<Vec<Vec<u32>>>());
+                assert_eq!(values(&kept), before, "logits are not written over");
+                before = values(continuations.logits());
+                before.clone()
+            };
+            (0..12).map(step).collect()
+        };
+        let launched = write(3, &prompt);
+        let other = write(5, &prompt[..9]);
+        for _ in 0..2 {
+            assert_eq!(write(3, &prompt), launched);
+            assert_eq!(write(5, &prompt[..9]), other);
+        }
+        let repeated = packed.repeated_passes();
+        assert_eq!(repeated > 40, records, "{repeated} passes are repeated");
+        // Pages that move, and longer texts with other rotations.
+        let long: Vec<u32> = (0..1500).map(|i| (i * 37 + 5) % 200).collect();
+        let of_long = write(2, &long);
+        assert_eq!(write(3, &prompt), launched);
+        assert_eq!(write(2, &long), of_long);
+        assert_eq!(packed.repeated_passes() > repeated, records);
     }
 }
 

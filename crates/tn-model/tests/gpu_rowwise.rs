@@ -10,7 +10,7 @@ use tn_model::kernels::adamw::{AdamWStep, EightBitMoments, Moments};
 use tn_model::kernels::head_loss::{self, HeadGradient};
 use tn_model::kernels::qk_norm_rope::{self, RotaryTable};
 use tn_model::kernels::rms_norm::WeightGradient;
-use tn_model::kernels::{embedding, rms_norm, swiglu};
+use tn_model::kernels::{Numbers, embedding, rms_norm, swiglu};
 
 const EPS: f32 = 1e-6;
 const ROWS: [usize; 4] = [1, 3, 65, 257];
@@ -63,8 +63,8 @@ fn no_rows_give_no_rows() {
         assert_eq!(values(&rms_norm::backward(&x, &w, EPS, &x).weight), vec![0.0; 32]);
         assert_eq!(swiglu::forward(&x, &x).dims(), [0, 32]);
         let table = RotaryTable::new(32, 1e6, 4);
-        assert_eq!(qk_norm_rope::forward(&x, &w, EPS, &table, &[]).dims(), [0, 32]);
-        assert_eq!(embedding::forward(&case.activations(&Source::new().tensor([5, 32])), &[]).dims(), [0, 32]);
+        assert_eq!(qk_norm_rope::forward(&x, &w, EPS, &table, &Numbers::default()).dims(), [0, 32]);
+        assert_eq!(embedding::forward(&case.activations(&Source::new().tensor([5, 32])), &Numbers::default()).dims(), [0, 32]);
     }
 }
 
@@ -138,7 +138,7 @@ fn rotated_heads_equal_the_processor() {
 fn rotated_heads_of(case: &Case, at: &str, rows: usize, heads: [usize; 2], head_dim: usize) {
     let mut source = Source::new();
     let table = RotaryTable::new(head_dim, 1e6, 400);
-    let positions: Vec<u32> = (0..rows as u32).map(|row| row * 37 % 400).collect();
+    let positions: Numbers = (0..rows as u32).map(|row| row * 37 % 400).collect();
     let raw = heads.map(|heads| source.tensor([rows, heads * head_dim]));
     let gradients = heads.map(|heads| source.tensor([rows, heads * head_dim]));
     let weights = heads.map(|_| source.tensor([head_dim]));
@@ -228,7 +228,7 @@ fn embeddings_and_their_gradient_equal_the_processor() {
     for case in cases() {
         for features in FEATURES {
             let mut source = Source::new();
-            let ids: Vec<u32> = (0..257u32).map(|row| row * row % 37).collect();
+            let ids: Numbers = (0..257u32).map(|row| row * row % 37).collect();
             let (table, drows, gradient) = (source.tensor([41, features]), source.tensor([257, features]), source.tensor([41, features]));
             let found = embedding::forward(&case.activations(&table), &ids);
             assert_eq!(values(&found), values(&embedding::forward(&case.rounded(&table), &ids)), "{}", case.name);

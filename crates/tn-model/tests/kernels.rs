@@ -13,7 +13,7 @@ use tn_model::kernels::head_loss::{self, HeadGradient};
 use tn_model::kernels::packed_linear::WeightFormat;
 use tn_model::kernels::qk_norm_rope::{self, RotaryTable};
 use tn_model::kernels::rms_norm::WeightGradient;
-use tn_model::kernels::{linear, rms_norm, swiglu};
+use tn_model::kernels::{Numbers, linear, rms_norm, swiglu};
 
 const EPS: f32 = 1e-6;
 
@@ -124,7 +124,7 @@ fn qk_norm_rope_equals_its_reference() {
     let table = RotaryTable::new(16, 1e6, 400);
     for [rows, heads] in [[1, 1], [5, 3], [130, 2]] {
         let (x, w, dy) = (source.tensor([rows, heads * 16]), source.tensor([16]), source.tensor([rows, heads * 16]));
-        let positions: Vec<u32> = (0..rows as u32).map(|row| (row * 37) % 400).collect();
+        let positions: Numbers = (0..rows as u32).map(|row| (row * 37) % 400).collect();
         let (tx, tw) = (tracked(&x), tracked(&w));
         let y = qk_norm_rope::forward(&tx, &tw, EPS, &table, &positions);
         check("forward", &qk_norm_rope::forward(&x, &w, EPS, &table, &positions), &y.clone().inner());

@@ -16,7 +16,7 @@
 //! - **Mistakes are reported** by an error that names the kernel, at the next read of what it wrote: writes just outside a buffer or outside
 //!   shared memory, a barrier that not all threads reach, a matrix product without all lanes, unaligned matrices.
 //!   Memory starts as a pattern that is not a number, shared memory too, and so does what a lane reads from a lane that is not there.
-//! - **Memory** is allocated exactly and counted: [`memory`], and the reports of CubeCL's client.
+//! - **Memory** is allocated exactly and counted: [`memory`], and the reports of CubeCL's client. [`limit_memory`] makes it scarce.
 //! - **[`sources`]** gives the CUDA C++ of the kernels that were launched, and [`Nvrtc`] compiles it, where the environment
 //!   names the library. It needs no GPU.
 //!
@@ -54,4 +54,4 @@ pub use nvrtc::Nvrtc;
 pub use runtime::CpuRuntime;
 pub use server::CpuServer;
 pub use sources::{Source, sources};
-pub use storage::{HostResource, HostStorage, Memory, memory, reset_peak};
+pub use storage::{HostResource, HostStorage, Memory, limit_memory, memory, reset_peak};

@@ -17,6 +17,7 @@ const POISON: u8 = 0xff;
 
 static IN_USE: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Bytes of device memory, padded to the alignment; guards are not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,12 @@ pub fn memory() -> Memory {
 /// Starts the measurement of the peak anew, at what is in use.
 pub fn reset_peak() {
     PEAK.store(IN_USE.load(Relaxed), Relaxed);
+}
+
+/// From now on the device has so many bytes, and an allocation beyond them fails as it fails on CUDA; `None` lifts the limit. What is
+/// allocated already stays.
+pub fn limit_memory(bytes: Option<u64>) {
+    LIMIT.store(bytes.unwrap_or(u64::MAX), Relaxed);
 }
 
 #[derive(Debug)]
@@ -167,6 +174,9 @@ impl ComputeStorage for HostStorage {
     }
 
     fn alloc(&mut self, size: u64) -> Result<StorageHandle, IoError> {
+        if IN_USE.load(Relaxed).saturating_add(size) > LIMIT.load(Relaxed) {
+            return Err(IoError::OutOfMemory { size, backtrace: BackTrace::capture() });
+        }
         let too_big = || IoError::BufferTooBig { size, backtrace: BackTrace::capture() };
         let allocation = usize::try_from(size).ok().and_then(Allocation::new).ok_or_else(too_big)?;
         let id = StorageId::new();

@@ -24,10 +24,10 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use self::inputs::Inputs;
-use self::peer::Peer;
 use self::row::Row;
 use self::sizes::Sizes;
 use crate::flags::{FreshCommand, ModelBenchFlags};
+use crate::peer::Peer;
 use crate::workspace::root;
 
 /// Measures the rows of one kind that were asked for.
@@ -61,7 +61,7 @@ pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
     let threads = flags.threads as usize;
     let load = machine::load();
     start_threads(threads)?;
-    let peer = if flags.peer { Some(Peer::start(&flags.python, threads)?) } else { None };
+    let peer = if flags.peer { Some(peer::start(&flags.python, threads)?) } else { None };
     let sizes = if flags.quick { Sizes::quick() } else { Sizes::published() };
     let inputs = Inputs::new(folder.join("checkpoints"));
     let bench = Bench { sizes, inputs, peer, repeats: flags.repeats, threads, only: flags.only.clone(), load };

@@ -1,6 +1,6 @@
 //! The part `generate`: cells of 400 tokens after long prompts against transformers, and how near decoding is to the device's bandwidth.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::json;
@@ -81,21 +81,29 @@ fn decode_one(session: &Session, sizes: &Sizes, model: &PackedQwen3, lines: &mut
     let bytes = value * (config.parameter_count() + prompt * entries);
     let room = steps * (session.repeats() + 1);
     let mut reading = Reading::new(model, &[shapes::tokens(0, *prompt, config.vocab_size)], 1, room, AT_ONCE);
-    let mut rates = Vec::new();
+    let (mut rates, mut of_host) = (Vec::new(), Vec::new());
     for repeat in 0..=session.repeats() {
-        let start = Instant::now();
+        let (start, mut giving) = (Instant::now(), Duration::ZERO);
         for _ in 0..steps {
-            reading.step();
+            let tokens = reading.most_probable();
+            let given = Instant::now();
+            reading.push(&tokens);
+            giving += given.elapsed();
         }
+        let all = start.elapsed();
         // The first round compiles.
         if repeat > 0 {
-            rates.push(steps as f64 / start.elapsed().as_secs_f64());
+            rates.push(steps as f64 / all.as_secs_f64());
+            of_host.push(giving.as_secs_f64() / all.as_secs_f64());
         }
     }
     let limit = bandwidth / bytes as f64;
     let what = format!("one text after {prompt} tokens");
     lines.push(Line::new("decode-1", what.clone(), "tok/s", rates.clone(), Vec::new()).noting(format!("the bandwidth allows {limit:.0}")));
     let shares = rates.iter().map(|rate| rate / limit).collect();
+    let note = format!("{} passes were repeated from a recording", model.repeated_passes());
+    let host = Line::new("decode-1, share of the host", format!("{what}: giving a step to the device"), "", of_host, Vec::new());
+    lines.push(host.asking(session.asked(Asked::at_most(0.05))).noting(note));
     let asked = session.asked(Asked::at_least(0.4, 0.8));
     lines.push(Line::new("decode-1, share of the bandwidth", what, "", shares, Vec::new()).asking(asked));
     Ok(())

@@ -8,8 +8,9 @@ use tissuenarrator::model::{Device, DeviceChoice, DeviceError, Precision};
 use tn_model::suite::Place;
 
 use super::line::Asked;
-use super::peer::Peer;
+use super::peer;
 use crate::flags::GpuFlags;
+use crate::peer::Peer;
 
 /// What a part measures with.
 pub(super) struct Session {
@@ -25,7 +26,7 @@ impl Session {
         let device = flags.device.open()?;
         let precision = Precision::of(&device);
         let peer = match &flags.peer {
-            Some(python) => Peer::start(python).map_err(|error| format!("{error:#}")),
+            Some(python) => peer::start(python).map_err(|error| format!("{error:#}")),
             None => Err("no --peer was given".to_owned()),
         };
         let end = Instant::now() + Duration::from_secs(flags.seconds);

@@ -9,9 +9,9 @@ use tissuenarrator::model::{AdapterConfig, Qwen3, Qwen3Config, TokenSequence};
 use tn_model::suite::work::random_decoder;
 
 use super::line::{Asked, Line};
-use super::peer::Peer;
 use super::session::Session;
 use super::{attempt, shapes};
+use crate::peer::Peer;
 
 /// What is trained on what.
 struct Case {

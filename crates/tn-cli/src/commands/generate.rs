@@ -186,7 +186,7 @@ impl Generate {
         };
         let early_stop = self.early_stop.map(|ranks| EarlyStop { ranks, every: ROUND });
         let expectation = ExpectationOptions { early_stop, ..ExpectationOptions::default() };
-        let usual = Batching::default();
+        let usual = Batching::of(&model);
         let cache_bytes = self.cache_gib.map_or(usual.cache_bytes, |gib| (gib * f64::from(1 << 30)) as usize);
         let engine = LocalGenerator::from_packed(model, tokenizer)?
             .with_expectation(expectation)

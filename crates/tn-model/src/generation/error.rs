@@ -33,6 +33,19 @@ pub enum GenerateError {
         /// Tokens that the model can read.
         context: usize,
     },
+    /// Keys and values of the prompt and its samples do not fit into the memory of the device.
+    #[error(
+        "the prompt of cell {cell_name} and its samples take {bytes} bytes, of which the device has {room} beside the weights; \
+         ask for fewer samples, neighbors or new tokens"
+    )]
+    NoRoom {
+        /// The target.
+        cell_name: String,
+        /// Bytes that they take.
+        bytes: usize,
+        /// Bytes that there are for all texts.
+        room: usize,
+    },
     /// The panel or a header field cannot be written with the tokenizer.
     #[error(transparent)]
     Grammar(#[from] GrammarError),

@@ -86,8 +86,8 @@ impl LocalGenerator {
     /// the model has rows, so many fewer that padding does not explain it, or no text for a token that ends the model's texts.
     pub fn from_packed(model: PackedQwen3, tokenizer: SentenceTokenizer) -> Result<Self, GenerateError> {
         tokenizer.check_against(model.config())?;
-        let (forced, expectation) = (ForcedTokens::default(), ExpectationOptions::default());
-        Ok(Self { model, tokenizer, grammar: None, forced, expectation, batching: Batching::default(), interrupt: None })
+        let (forced, expectation, batching) = (ForcedTokens::default(), ExpectationOptions::default(), Batching::of(&model));
+        Ok(Self { model, tokenizer, grammar: None, forced, expectation, batching, interrupt: None })
     }
 
     /// Restricts gene lists to a panel, no gene twice: see [`Grammar::new`].
@@ -124,7 +124,8 @@ impl LocalGenerator {
         self
     }
 
-    /// Sets how many requests are decoded together. What is written does not depend on it.
+    /// Sets how many requests are decoded together, instead of what suits the device ([`Batching::of`]). What is written does not depend on
+    /// it.
     #[must_use]
     pub fn with_batching(mut self, batching: Batching) -> Self {
         self.batching = batching;

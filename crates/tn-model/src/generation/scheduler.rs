@@ -36,6 +36,21 @@ impl Default for Batching {
     }
 }
 
+impl Batching {
+    /// Tokens of a pass that keep a GPU busy.
+    const TOKENS_OF_GPU: usize = 8_192;
+
+    /// Returns what suits the device of a model: on a GPU 8,192 tokens, and most of the memory that the weights leave; else the default.
+    #[must_use]
+    pub fn of(model: &PackedQwen3) -> Self {
+        let usual = Self::default();
+        if !model.is_on_gpu() {
+            return usual;
+        }
+        Self { tokens: Self::TOKENS_OF_GPU, cache_bytes: model.room_for_texts().unwrap_or(usual.cache_bytes), ..usual }
+    }
+}
+
 /// Logits from which the draws of a pass are divided among threads.
 const PARALLEL: usize = 1 << 18;
 
@@ -170,6 +185,10 @@ impl<'a> Scheduler<'a> {
             }
         };
         let bytes = self.decoding.size_in_bytes(request, prompt.len());
+        if let Some(room) = self.decoding.model.room_for_texts().filter(|&room| bytes > room) {
+            queue.next += 1;
+            return Some((index, Err(GenerateError::NoRoom { cell_name: request.id.clone(), bytes, room })));
+        }
         let has_room = queue.bytes.saturating_add(bytes) <= self.batching.cache_bytes;
         let has_place = texts == 0 || texts.saturating_add(request.samples as usize) <= self.batching.tokens;
         if !has_place || !(has_room || queue.bytes == 0) {

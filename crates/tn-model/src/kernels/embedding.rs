@@ -5,6 +5,7 @@ mod gpu;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::Numbers;
 use super::host::{self, HostFloats};
 
 /// Returns the rows of `table` with the given token ids.
@@ -15,7 +16,7 @@ use super::host::{self, HostFloats};
 /// # Panics
 /// Panics when an id is not below the vocabulary size.
 #[must_use]
-pub fn forward(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
+pub fn forward(table: &Tensor<2>, ids: &Numbers) -> Tensor<2> {
     let [vocabulary, features] = table.dims();
     assert!(ids.iter().all(|&id| (id as usize) < vocabulary), "a token id lies beyond the vocabulary of {vocabulary}");
     if let Some(values) = HostFloats::of(table) {
@@ -24,7 +25,7 @@ pub fn forward(table: &Tensor<2>, ids: &[u32]) -> Tensor<2> {
     }
     #[cfg(feature = "gpu")]
     if let Some(values) = super::gpu::of(table) {
-        return super::gpu::tensor(super::gpu::rows::gather(&values, ids));
+        return super::gpu::tensor(super::gpu::rows::gather(&values, ids.beside(&values)));
     }
     table.clone().select(0, indices(ids, &table.device()))
 }

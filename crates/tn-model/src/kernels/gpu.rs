@@ -7,7 +7,7 @@ pub(crate) mod columns;
 pub(crate) mod reduce;
 pub(crate) mod rows;
 
-use burn::tensor::{DType, Device, Float, Int, Shape, Tensor};
+use burn::tensor::{Bytes, DType, Device, Float, Int, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -47,6 +47,11 @@ fn exact_handle(handle: Handle, bytes: usize) -> Handle {
     }
 }
 
+/// Writes as many whole numbers over those on a device.
+pub(crate) fn overwrite(words: &CubeTensor, values: &[u32]) {
+    words.client.write(&words.handle, Bytes::from_elems(values.to_vec()));
+}
+
 /// Returns room for so many bytes on a device.
 pub(crate) fn empty_bytes(client: &Client, bytes: usize) -> Handle {
     exact_handle(client.empty(bytes), bytes)
@@ -61,6 +66,19 @@ pub(crate) fn upload_words(client: &Client, words: &[u32]) -> Handle {
 pub(crate) fn of_each<const N: usize, const D: usize>(tensors: [&Tensor<D>; N]) -> Option<[CubeTensor; N]> {
     let found: Vec<CubeTensor> = tensors.into_iter().map_while(of).collect();
     found.try_into().ok()
+}
+
+/// Returns what launches work on the device of a tensor, or `None` when it is not on a GPU device.
+pub(crate) fn client<const D: usize>(tensor: &Tensor<D>) -> Option<Client> {
+    Some(tensor.clone().try_into_primitive::<CubeBackend>().ok()?.client)
+}
+
+/// Returns a copy of the values in other memory.
+pub(crate) fn copied<const D: usize>(values: &Tensor<D>) -> Tensor<D> {
+    match values.clone().try_into_primitive::<CubeBackend>() {
+        Ok(values) => tensor(values.copy()),
+        Err(_) => values.clone(),
+    }
 }
 
 /// Returns the bytes of memory that a device has, where it says so.

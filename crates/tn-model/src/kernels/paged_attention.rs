@@ -14,7 +14,7 @@ mod reference;
 
 use burn::tensor::{DType, Device, Tensor};
 
-pub use plan::{Limits, Run};
+pub use plan::{Limits, Room, Run};
 
 use self::plan::Plan;
 use super::attention::AttentionShape;
@@ -44,6 +44,7 @@ pub struct LayerPages {
 #[derive(Debug)]
 pub struct NewRows {
     plan: Plan,
+    room: Room,
     #[cfg(feature = "gpu")]
     words: std::sync::OnceLock<gpu::Words>,
 }
@@ -55,22 +56,64 @@ impl NewRows {
     /// Panics when a run is empty or has more tokens than its pages, or the limits allow no row or key.
     #[must_use]
     pub fn new(runs: &[Run<'_>], limits: Limits) -> Self {
-        assert!(limits.rows > 0 && limits.keys > 0 && limits.keys.is_multiple_of(PAGE), "{limits:?} do not fit to pages of {PAGE} tokens");
-        for run in runs {
-            let (before, tokens, pages) = (run.before, run.tokens, run.pages.len());
-            assert!(tokens > 0 && before + tokens <= pages * PAGE, "{tokens} tokens after {before} do not fit into {pages} pages");
-        }
+        let plan = Self::plan(runs, limits);
+        let room = Room::of(&plan);
+        Self::in_room(plan, room)
+    }
+
+    /// Lays out the work of some runs, and of empty rows behind theirs up to `rows`: nothing is written for these, and 0 comes out.
+    ///
+    /// # Panics
+    /// As [`NewRows::new`], and when the runs have more rows.
+    #[must_use]
+    pub fn padded(runs: &[Run<'_>], limits: Limits, rows: usize) -> Self {
+        let plan = Self::plan(runs, limits);
+        let room = Room::rounded(&plan, rows);
+        Self::in_room(plan, room)
+    }
+
+    fn in_room(plan: Plan, room: Room) -> Self {
         Self {
-            plan: Plan::new(runs, limits),
+            plan,
+            room,
             #[cfg(feature = "gpu")]
             words: std::sync::OnceLock::new(),
         }
     }
 
-    /// Returns the number of rows.
+    fn plan(runs: &[Run<'_>], limits: Limits) -> Plan {
+        assert!(limits.rows > 0 && limits.keys > 0 && limits.keys.is_multiple_of(PAGE), "{limits:?} do not fit to pages of {PAGE} tokens");
+        for run in runs {
+            let (before, tokens, pages) = (run.before, run.tokens, run.pages.len());
+            assert!(tokens > 0 && before + tokens <= pages * PAGE, "{tokens} tokens after {before} do not fit into {pages} pages");
+        }
+        Plan::new(runs, limits)
+    }
+
+    /// Returns what other rows have in common with these when the launches for these do their work, once their numbers are in the place of
+    /// these.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        self.room
+    }
+
+    /// Puts other rows in the place of these, where kernels have read them.
+    ///
+    /// # Panics
+    /// Panics when they have another room.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn overwrite(&mut self, rows: Self) {
+        assert_eq!(self.room, rows.room, "other rows take the place of these");
+        self.plan = rows.plan;
+        if let Some(words) = self.words.get() {
+            words.overwrite(&self.plan, &self.room);
+        }
+    }
+
+    /// Returns the number of rows, empty ones among them.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.plan.seen.len()
+        self.room.rows
     }
 
     /// Returns how often the keys of a head are read, over all rows.
@@ -183,5 +226,5 @@ pub fn forward(q: &Tensor<2>, layer: &LayerPages, rows: &NewRows, shape: Attenti
     if let (Some(q), Some([keys, values])) = (super::gpu::of(q), super::gpu::of_each([&layer.keys, &layer.values])) {
         return super::gpu::tensor(gpu::forward(&q, &keys, &values, rows, shape));
     }
-    reference::forward(q, &layer.keys, &layer.values, &rows.plan, shape)
+    reference::forward(q, &layer.keys, &layer.values, rows, shape)
 }

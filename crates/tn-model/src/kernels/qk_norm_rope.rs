@@ -10,6 +10,7 @@ pub(crate) mod reference;
 
 use burn::tensor::Tensor;
 
+use super::Numbers;
 use super::host::{self, HostFloats};
 use super::rms_norm::{Gradients, WeightGradient};
 
@@ -81,7 +82,7 @@ impl RotaryTable {
 /// # Panics
 /// Panics when a position lies beyond the table.
 #[must_use]
-pub fn forward(x: &Tensor<2>, weight: &Tensor<1>, eps: f32, table: &RotaryTable, positions: &[u32]) -> Tensor<2> {
+pub fn forward(x: &Tensor<2>, weight: &Tensor<1>, eps: f32, table: &RotaryTable, positions: &Numbers) -> Tensor<2> {
     if let (Some(values), Some(scale)) = (HostFloats::of(x), HostFloats::of(weight)) {
         return host::tensor(cpu::forward(&values, &scale, eps, table, positions), x.dims());
     }
@@ -107,7 +108,7 @@ pub fn forward_pair(
     weights: [&Tensor<1>; 2],
     eps: f32,
     table: &RotaryTable,
-    positions: &[u32],
+    positions: &Numbers,
 ) -> (Tensor<2>, Tensor<2>) {
     #[cfg(feature = "gpu")]
     if let (Some([queries, keys]), Some([q_weight, k_weight])) = (super::gpu::of_each([q, k]), super::gpu::of_each(weights)) {
@@ -129,7 +130,7 @@ pub fn forward_pair(
 /// # Panics
 /// Panics when a position lies beyond the table.
 #[must_use]
-pub fn backward(x: &Tensor<2>, weight: &Tensor<1>, eps: f32, table: &RotaryTable, positions: &[u32], dy: &Tensor<2>) -> Gradients {
+pub fn backward(x: &Tensor<2>, weight: &Tensor<1>, eps: f32, table: &RotaryTable, positions: &Numbers, dy: &Tensor<2>) -> Gradients {
     if let (Some(values), Some(scale), Some(gradient)) = (HostFloats::of(x), HostFloats::of(weight), HostFloats::of(dy)) {
         let (dx, dw) = cpu::backward(&values, &scale, eps, table, positions, &gradient);
         return Gradients { x: host::tensor(dx, x.dims()), weight: host::tensor(dw, weight.dims()) };
@@ -168,7 +169,7 @@ pub fn backward_pair(
     weights: [&Tensor<1>; 2],
     eps: f32,
     table: &RotaryTable,
-    positions: &[u32],
+    positions: &Numbers,
     [dq, dk]: [&Tensor<2>; 2],
     trained: WeightGradient,
 ) -> PairGradients {
@@ -195,14 +196,14 @@ fn rotations(
     x: &Tensor<2>,
     weight: &burn_cubecl::tensor::CubeTensor,
     table: &RotaryTable,
-    positions: &[u32],
+    positions: &Numbers,
     beside: &burn_cubecl::tensor::CubeTensor,
 ) -> (burn_cubecl::tensor::CubeTensor, burn_cubecl::tensor::CubeTensor) {
     let ([rows, features], head_dim) = (x.dims(), weight.meta.shape()[0]);
     assert!(head_dim == 2 * table.half && features.is_multiple_of(head_dim), "{features} values are not heads of {}", 2 * table.half);
     assert_eq!(rows, positions.len(), "one position a row");
     assert!(positions.iter().all(|&p| (p as usize) < table.len()), "a position lies beyond the table of {}", table.len());
-    (table.beside(beside), super::gpu::upload_indices(beside, positions))
+    (table.beside(beside), positions.beside(beside).clone())
 }
 
 #[cfg(feature = "gpu")]

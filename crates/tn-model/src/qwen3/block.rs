@@ -7,7 +7,7 @@ use super::{Gradients, TensorUpdate};
 use crate::kernels::attention::{self, Attended, AttentionShape, Determinism, Segments};
 use crate::kernels::qk_norm_rope::{self, RotaryTable};
 use crate::kernels::rms_norm::{self, WeightGradient};
-use crate::kernels::swiglu;
+use crate::kernels::{Numbers, swiglu};
 use crate::{Projection, Qwen3Config};
 
 /// What a forward pass keeps of a block for the backward pass, which computes the rest again. None changes the result.
@@ -84,7 +84,7 @@ enum Kept {
 #[derive(Clone, Copy)]
 pub(crate) struct Places<'a> {
     pub(crate) table: &'a RotaryTable,
-    pub(crate) positions: &'a [u32],
+    pub(crate) positions: &'a Numbers,
 }
 
 /// Whole sequences, one behind the other.

@@ -194,7 +194,7 @@ impl<'m> Continuations<'m> {
         let are_different = continuations.iter().enumerate().all(|(at, i)| !continuations[..at].contains(i));
         assert!(are_different && !continuations.is_empty(), "continuations {continuations:?} cannot be kept");
         self.slots = continuations.iter().map(|&i| self.slots[i]).collect();
-        self.logits = rows(&self.logits, continuations);
+        self.logits = rows(&self.logits, &continuations.iter().map(|&i| i as u32).collect::<Vec<_>>());
         if let Keys::Paged(texts) = &mut self.keys {
             texts.keep(&self.slots.iter().map(|slot| slot.slot).collect::<Vec<_>>());
         }

@@ -13,7 +13,7 @@ use super::{Gradients, Pack, PassOptions};
 use crate::kernels::attention::{AttentionShape, Segments};
 use crate::kernels::head_loss::{self, HeadGradient};
 use crate::kernels::qk_norm_rope::RotaryTable;
-use crate::kernels::{embedding, host, linear, rms_norm};
+use crate::kernels::{Numbers, embedding, host, linear, rms_norm};
 use crate::{AdapterConfig, ParameterShape, Precision, Projection, Qwen3Config};
 
 /// Returns the values of a tensor, row-major, by its key and shape in a checkpoint.
@@ -166,7 +166,7 @@ impl Qwen3 {
     pub fn hidden(&self, ids: &[u32]) -> Tensor<2> {
         let (table, positions, segments) = (self.rotations(ids.len()), positions(ids.len()), one_sequence(ids));
         let layout = Layout { places: Places { table: &table, positions: &positions }, segments: &segments };
-        let mut x = embedding::forward(&self.embedding, ids);
+        let mut x = embedding::forward(&self.embedding, &ids.to_vec().into());
         for block in &self.blocks {
             x = block.forward(x, layout, Keep::Input).0;
         }
@@ -219,7 +219,7 @@ impl Qwen3 {
         let (ids, segments) = (pack.ids(), pack.segments());
         let (table, positions) = (self.rotations(longest(segments)), positions_of(segments));
         let layout = Layout { places: Places { table: &table, positions: &positions }, segments };
-        let mut x = embedding::forward(&self.embedding, ids);
+        let mut x = embedding::forward(&self.embedding, &ids.to_vec().into());
         let mut saved = Vec::with_capacity(self.blocks.len());
         for (block, keep) in self.blocks.iter().zip(keep) {
             let (y, kept) = block.forward(x, layout, *keep);
@@ -397,7 +397,7 @@ impl<E> Reader<'_, '_, E> {
 }
 
 /// Positions `0..length`.
-pub(crate) fn positions(length: usize) -> Vec<u32> {
+fn positions(length: usize) -> Numbers {
     (0..length as u32).collect()
 }
 
@@ -407,7 +407,7 @@ fn one_sequence(ids: &[u32]) -> Segments {
 }
 
 /// Positions of packed sequences, each from 0.
-fn positions_of(segments: &Segments) -> Vec<u32> {
+fn positions_of(segments: &Segments) -> Numbers {
     segments.ranges().flat_map(|rows| 0..rows.len() as u32).collect()
 }
 

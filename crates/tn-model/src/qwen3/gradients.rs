@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Tensor;
 
+use crate::device::is_gpu;
+use crate::kernels::adamw::flat;
+
 /// Gradients of trained parameters, under the parameters' names in a checkpoint. Vectors are kept as one row.
 #[derive(Clone, Debug, Default)]
 pub struct Gradients(BTreeMap<String, Tensor<2>>);
@@ -50,9 +53,22 @@ impl Gradients {
         None
     }
 
+    /// Returns the sum of squares of the finite values and the number of the others, on the GPU where the gradients are.
+    pub(crate) fn measured_on_device(&self) -> Option<Tensor<1>> {
+        if self.0.is_empty() || !self.0.values().all(|gradient| is_gpu(&gradient.device())) {
+            return None;
+        }
+        let of_each = self.0.values().map(|gradient| flat::measure(&gradient.clone().flatten(0, 1)));
+        let all: Tensor<1> = Tensor::cat(of_each.collect(), 0);
+        Some(all.reshape([self.0.len(), 2]).sum_dim(0).flatten(0, 1))
+    }
+
     /// Returns the Euclidean norm over all gradients together; not finite when any of them is not.
     #[must_use]
     pub fn norm(&self) -> f64 {
+        if let Some(measured) = self.measured_on_device() {
+            return flat::norm(&measured);
+        }
         let squares = self.0.values().map(|gradient| {
             let values = crate::kernels::host::to_vec(gradient);
             values.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>()

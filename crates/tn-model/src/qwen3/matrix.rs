@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use crate::kernels::host::HostFloats;
 use crate::kernels::packed_linear::{self, PackedMatrix, WeightFormat};
-use crate::kernels::{embedding, host, linear};
+use crate::kernels::{Numbers, embedding, host, linear};
 
 /// A weight, `[outputs, inputs]`: packed in host memory, and a tensor on every other device.
 #[derive(Clone, Debug)]
@@ -47,11 +47,11 @@ impl Matrix {
     ///
     /// # Panics
     /// Panics when an id is not below the number of rows.
-    pub(super) fn rows(&self, ids: &[u32]) -> Tensor<2> {
+    pub(super) fn rows(&self, ids: &Numbers) -> Tensor<2> {
         match self {
             Self::Packed(weight) => {
                 let mut rows = vec![0.0; ids.len() * weight.inputs()];
-                rows.chunks_exact_mut(weight.inputs()).zip(ids).for_each(|(row, &id)| weight.row(id as usize, row));
+                rows.chunks_exact_mut(weight.inputs()).zip(ids.iter()).for_each(|(row, &id)| weight.row(id as usize, row));
                 host::tensor(rows, [ids.len(), weight.inputs()])
             }
             Self::Tensor(weight) => embedding::forward(weight, ids),
@@ -62,7 +62,7 @@ impl Matrix {
     pub(super) fn size_in_bytes(&self) -> usize {
         match self {
             Self::Packed(weight) => weight.size_in_bytes(),
-            Self::Tensor(weight) => weight.dims().iter().product::<usize>() * size_of::<f32>(),
+            Self::Tensor(weight) => weight.dims().iter().product::<usize>() * weight.dtype().size(),
         }
     }
 }

@@ -10,11 +10,11 @@ use super::decoder::{Qwen3, place};
 use super::linear::Linear;
 use super::matrix::Matrix;
 use super::paged::Store;
-use crate::device::is_gpu;
+use crate::device::{is_gpu, memory_of};
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::packed_linear::{PackedMatrix, WeightFormat};
 use crate::kernels::qk_norm_rope::{self, RotaryTable};
-use crate::kernels::{rms_norm, swiglu};
+use crate::kernels::{Numbers, rms_norm, swiglu};
 use crate::{CheckpointError, CheckpointReader, Projection, Qwen3Config, WeightType};
 
 /// A decoder whose weights are packed for generation, in 32 bits or fewer. It cannot be trained.
@@ -39,7 +39,7 @@ pub struct PackedQwen3 {
     format: WeightFormat,
     embedding: Matrix,
     pub(super) blocks: Vec<PackedBlock>,
-    norm: Tensor<1>,
+    pub(super) norm: Tensor<1>,
     head: Option<Matrix>,
     /// Grows with the texts.
     rotations: Arc<Mutex<Arc<RotaryTable>>>,
@@ -69,10 +69,13 @@ impl PackedQwen3 {
     /// Bytes of weights that stay in the caches of a processor.
     pub(crate) const SMALL: usize = 32 << 20;
 
+    /// Share of a device's memory that weights, keys and values may take; the rest is for what is computed on the way.
+    const USABLE: f64 = 0.85;
+
     /// Packs a decoder, adapters merged into its weights.
     #[must_use]
     pub fn pack(model: &Qwen3, format: WeightFormat) -> Self {
-        Self {
+        let packed = Self {
             config: model.config().clone(),
             format,
             embedding: Matrix::new(&model.embedding, format),
@@ -81,7 +84,12 @@ impl PackedQwen3 {
             head: model.head.as_ref().map(|head| Matrix::new(head, format)),
             rotations: Arc::new(Mutex::new(model.rotations(0))),
             store: store(model),
+        };
+        if let (Some(store), Some(memory)) = (&packed.store, memory_of(&model.device())) {
+            let usable = (memory as f64 * Self::USABLE) as usize;
+            store.lock().unwrap_or_else(PoisonError::into_inner).limit(usable.saturating_sub(packed.size_in_bytes()));
         }
+        packed
     }
 
     /// Loads a checkpoint folder on the processor, tensor by tensor: there is never more than one of them in 32 bits.
@@ -133,6 +141,11 @@ impl PackedQwen3 {
         tables.into_iter().flatten().map(Matrix::size_in_bytes).sum::<usize>() + self.blocks.iter().map(of_block).sum::<usize>()
     }
 
+    /// Returns the bytes that there are for keys and values of all texts on a GPU. Nothing where the device does not say what it has.
+    pub(crate) fn room_for_texts(&self) -> Option<usize> {
+        self.store.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner).room()
+    }
+
     /// Returns the rotations of at least `length` positions. Those of a length are computed once.
     pub(super) fn rotations(&self, length: usize) -> Arc<RotaryTable> {
         let mut prepared = self.rotations.lock().unwrap_or_else(PoisonError::into_inner);
@@ -147,13 +160,20 @@ impl PackedQwen3 {
         self.store.as_ref()
     }
 
+    /// Returns how many passes a GPU has repeated from a recording, which saves the work of the host: 0 on every other device, and where
+    /// passes cannot be recorded.
+    #[must_use]
+    pub fn repeated_passes(&self) -> u64 {
+        self.store.as_ref().map_or(0, |store| store.lock().unwrap_or_else(PoisonError::into_inner).repeated())
+    }
+
     /// Returns whether the model computes on a GPU.
     pub(crate) fn is_on_gpu(&self) -> bool {
         self.store.is_some()
     }
 
     /// Returns the embedding of some tokens, `[ids, hidden]`.
-    pub(super) fn embed(&self, ids: &[u32]) -> Tensor<2> {
+    pub(super) fn embed(&self, ids: &Numbers) -> Tensor<2> {
         self.embedding.rows(ids)
     }
 
@@ -195,14 +215,13 @@ impl PackedBlock {
     pub(super) fn query_key_value(&self, x: &Tensor<2>, places: Places<'_>) -> QueryKeyValue {
         let normed = rms_norm::forward(x, &self.input_norm, self.eps);
         let [q, k, v] = Matrix::forward_each(&normed, [&self.q_proj, &self.k_proj, &self.v_proj]);
-        let turn = |raw: &Tensor<2>, norm| qk_norm_rope::forward(raw, norm, self.eps, places.table, places.positions);
-        QueryKeyValue { q: turn(&q, &self.q_norm), k: turn(&k, &self.k_norm), v }
+        let (q, k) = qk_norm_rope::forward_pair([&q, &k], [&self.q_norm, &self.k_norm], self.eps, places.table, places.positions);
+        QueryKeyValue { q, k, v }
     }
 
     /// Finishes the block for rows whose attention output is known.
-    pub(super) fn after_attention(&self, x: Tensor<2>, attended: &Tensor<2>) -> Tensor<2> {
-        let middle = x + self.o_proj.forward(attended);
-        let normed = rms_norm::forward(&middle, &self.post_attention_norm, self.eps);
+    pub(super) fn after_attention(&self, x: &Tensor<2>, attended: &Tensor<2>) -> Tensor<2> {
+        let (middle, normed) = rms_norm::add_forward(&x, &self.o_proj.forward(attended), &self.post_attention_norm, self.eps);
         let [gate, up] = Matrix::forward_each(&normed, [&self.gate_proj, &self.up_proj]);
         middle + self.down_proj.forward(&swiglu::forward(&gate, &up))
     }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use rayon::prelude::*;
 
 use super::block::{Places, QueryKeyValue};
 use super::continuation::{Continuations, Step};
-use super::paged::PagedPass;
-use crate::device::is_gpu;
+use super::packed::PackedQwen3;
+use super::paged;
 use crate::kernels::decode_attention::Run;
+use crate::kernels::qk_norm_rope::RotaryTable;
+use crate::kernels::{Numbers, embedding};
 
 /// Products of a query and a key value from which the parts of a pass attend on several threads.
 const PARALLEL: usize = 1 << 20;
@@ -35,39 +37,13 @@ pub fn pass(parts: &mut [Part<'_, '_>]) -> Vec<Option<Tensor<2>>> {
     let Some(model) = parts.first().map(|part| part.continuations.model) else { return Vec::new() };
     assert!(parts.iter().all(|part| std::ptr::eq(part.continuations.model, model)), "the parts of a pass belong to one model");
     let plans = plans(parts);
-    let tokens: Vec<u32> = plans.iter().flat_map(|plan| &plan.tokens).copied().collect();
-    let positions: Vec<u32> = plans.iter().flat_map(|plan| &plan.positions).copied().collect();
-    let longest = parts.iter().map(|part| &part.continuations.rotations).max_by_key(|table| table.len());
-    let table = Arc::clone(longest.expect("there is a part"));
-    let places = Places { table: &table, positions: &positions };
-    let seen: usize = plans.iter().flat_map(|plan| &plan.positions).map(|&position| position as usize + 1).sum();
-    let attends_for_long = seen * model.config().num_attention_heads * model.config().head_dim >= PARALLEL;
-    let mut paged = model.store().map(|store| PagedPass::begin(store, parts, &plans));
-    let mut x = model.embed(&tokens);
-    for (layer, block) in model.blocks.iter().enumerate() {
-        let heads = block.query_key_value(&x, places);
-        if let Some(paged) = &mut paged {
-            x = block.after_attention(x, &paged.attend(layer, &heads, block.shape));
-            continue;
-        }
-        let attend = |(part, plan): (&mut Part<'_, '_>, &Plan)| {
-            let heads = if plan.rows.len() == tokens.len() { heads.clone() } else { rows_of(&heads, plan) };
-            part.continuations.attend(layer, plan, &heads, matches!(part.step, Step::Peek(_)), block.shape)
-        };
-        let attended: Vec<Tensor<2>> = match plans.len() > 1 && attends_for_long {
-            true => parts.par_iter_mut().zip(&plans).map(attend).collect(),
-            false => parts.iter_mut().zip(&plans).map(attend).collect(),
-        };
-        x = block.after_attention(x, &joined(attended));
-    }
-    drop(paged);
-    let wanted: Vec<usize> = plans.iter().flat_map(|plan| &plan.wanted).copied().collect();
+    let rows = Rows::of(parts, &plans);
+    let logits = match model.store() {
+        Some(store) => paged::run(model, store, parts, &plans, &rows),
+        None => in_host_memory(model, parts, &plans, &rows),
+    };
     parts.iter_mut().for_each(|part| part.continuations.note(part.step));
-    if wanted.is_empty() {
-        return parts.iter().map(|_| None).collect();
-    }
-    let last = if wanted.len() == tokens.len() { x } else { rows(&x, &wanted) };
-    let logits = model.logits(&last);
+    let Some(logits) = logits else { return parts.iter().map(|_| None).collect() };
     let mut first = 0;
     let split = parts.iter_mut().zip(&plans).map(|(part, plan)| {
         let rows = first..first + plan.wanted.len();
@@ -77,6 +53,50 @@ pub fn pass(parts: &mut [Part<'_, '_>]) -> Vec<Option<Tensor<2>>> {
         logits
     });
     split.collect()
+}
+
+/// Takes the rows of all parts through the decoder, and returns the logits that are wanted.
+fn in_host_memory(model: &PackedQwen3, parts: &mut [Part<'_, '_>], plans: &[Plan], all: &Rows) -> Option<Tensor<2>> {
+    let places = Places { table: &all.table, positions: &all.positions };
+    let seen: usize = all.positions.iter().map(|&position| position as usize + 1).sum();
+    let attends_for_long = seen * model.config().num_attention_heads * model.config().head_dim >= PARALLEL;
+    let mut x = model.embed(&all.ids);
+    for (layer, block) in model.blocks.iter().enumerate() {
+        let heads = block.query_key_value(&x, places);
+        let attend = |(part, plan): (&mut Part<'_, '_>, &Plan)| {
+            let heads = if plan.rows.len() == all.ids.len() { heads.clone() } else { rows_of(&heads, plan) };
+            part.continuations.attend(layer, plan, &heads, matches!(part.step, Step::Peek(_)), block.shape)
+        };
+        let attended: Vec<Tensor<2>> = match plans.len() > 1 && attends_for_long {
+            true => parts.par_iter_mut().zip(plans).map(attend).collect(),
+            false => parts.iter_mut().zip(plans).map(attend).collect(),
+        };
+        x = block.after_attention(&x, &joined(attended));
+    }
+    let is_every_row = all.wanted.len() == all.ids.len();
+    (!all.wanted.is_empty()).then(|| model.logits(&if is_every_row { x } else { rows(&x, &all.wanted) }))
+}
+
+/// The rows of all parts of a pass.
+pub(super) struct Rows {
+    pub(super) ids: Numbers,
+    pub(super) positions: Numbers,
+    /// The rows whose logits are wanted.
+    pub(super) wanted: Vec<u32>,
+    /// For all positions.
+    pub(super) table: Arc<RotaryTable>,
+}
+
+impl Rows {
+    fn of(parts: &[Part<'_, '_>], plans: &[Plan]) -> Self {
+        let longest = parts.iter().map(|part| &part.continuations.rotations).max_by_key(|table| table.len());
+        Self {
+            ids: plans.iter().flat_map(|plan| &plan.tokens).copied().collect(),
+            positions: plans.iter().flat_map(|plan| &plan.positions).copied().collect(),
+            wanted: plans.iter().flat_map(|plan| &plan.wanted).map(|&row| row as u32).collect(),
+            table: Arc::clone(longest.expect("there is a part")),
+        }
+    }
 }
 
 /// The rows of a part in a pass.
@@ -110,10 +130,6 @@ fn joined(mut rows: Vec<Tensor<2>>) -> Tensor<2> {
 }
 
 /// Returns some rows of a tensor; on a GPU, by one kernel for all of them.
-pub(super) fn rows(x: &Tensor<2>, rows: &[usize]) -> Tensor<2> {
-    if !is_gpu(&x.device()) {
-        return joined(rows.iter().map(|&row| x.clone().narrow(0, row, 1)).collect());
-    }
-    let indices: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-    x.clone().select(0, Tensor::from_data(TensorData::new(indices, [rows.len()]), &x.device()))
+pub(super) fn rows(x: &Tensor<2>, rows: &[u32]) -> Tensor<2> {
+    embedding::forward(x, &rows.to_vec().into())
 }

@@ -3,7 +3,6 @@
 use burn::tensor::Tensor;
 
 use super::block::Places;
-use super::decoder::positions;
 use super::packed::PackedQwen3;
 use crate::kernels::attention;
 use crate::kernels::host;
@@ -53,9 +52,9 @@ fn run(
     mut keep: impl FnMut(KeysAndValues),
 ) -> Vec<f64> {
     assert!(scored > known && scored < ids.len(), "there are tokens to score, and one before them");
-    let (table, positions) = (model.rotations(ids.len()), positions(ids.len()));
-    let places = Places { table: &table, positions: &positions[known..] };
-    let mut x = model.embed(&ids[known..]);
+    let (table, positions) = (model.rotations(ids.len()), (known as u32..ids.len() as u32).collect());
+    let places = Places { table: &table, positions: &positions };
+    let mut x = model.embed(&ids[known..].to_vec().into());
     for (layer, block) in model.blocks.iter().enumerate() {
         let heads = block.query_key_value(&x, places);
         let (k, v) = match layers.get(layer).filter(|_| known > 0) {
@@ -66,7 +65,7 @@ fn run(
             None => (heads.k, heads.v),
         };
         let attended = attention::forward(&heads.q, &k, &v, block.shape);
-        x = block.after_attention(x, &attended.output);
+        x = block.after_attention(&x, &attended.output);
         keep((k, v));
     }
     let rows = x.narrow(0, scored - 1 - known, ids.len() - scored);

@@ -7,7 +7,7 @@ use super::{Check, Difference};
 use crate::kernels::head_loss::{self, HeadGradient};
 use crate::kernels::qk_norm_rope::{self, RotaryTable};
 use crate::kernels::rms_norm::{self, WeightGradient};
-use crate::kernels::{embedding, swiglu};
+use crate::kernels::{Numbers, embedding, swiglu};
 
 const EPS: f32 = 1e-6;
 const ROWS: [usize; 3] = [1, 65, 257];
@@ -87,7 +87,7 @@ fn rotations(place: &Place) -> Vec<Difference> {
         let at = format!("{rows} rows of {queries} and {keys} heads of {head_dim}");
         let mut source = Source::new();
         let table = RotaryTable::new(head_dim, 1e6, 400);
-        let positions: Vec<u32> = (0..rows as u32).map(|row| row * 37 % 400).collect();
+        let positions: Numbers = (0..rows as u32).map(|row| row * 37 % 400).collect();
         let inputs = [queries, keys, queries, keys].map(|heads| source.tensor([rows, heads * head_dim]));
         let weights: [Tensor<1>; 2] = [(); 2].map(|()| source.tensor([head_dim]));
         let run = |[q, k, dq, dk]: &[Tensor<2>; 4], weights: [&Tensor<1>; 2]| {
@@ -111,7 +111,7 @@ fn rotations(place: &Place) -> Vec<Difference> {
 fn embeddings(place: &Place) -> Vec<Difference> {
     let of_width = |features: usize| {
         let mut source = Source::new();
-        let ids: Vec<u32> = (0..257u32).map(|row| row * row % 37).collect();
+        let ids: Numbers = (0..257u32).map(|row| row * row % 37).collect();
         let [table, drows, gradient] = [41, 257, 41].map(|rows| source.tensor([rows, features]));
         let found = embedding::forward(&place.activations(&table), &ids);
         let sums = embedding::add_backward(place.floats(&gradient), &ids, &place.activations(&drows));

@@ -42,12 +42,18 @@ impl<'m> Reading<'m> {
     /// # Panics
     /// Panics when there is no room left.
     pub fn step(&mut self) -> Vec<u32> {
-        let tokens = most_probable(&self.logits());
+        let tokens = self.most_probable();
         self.push(&tokens);
         tokens
     }
 
-    /// Appends a token to every continuation.
+    /// Waits for the device, and returns the most probable next token of every continuation, prompt by prompt.
+    #[must_use]
+    pub fn most_probable(&self) -> Vec<u32> {
+        most_probable(&self.logits())
+    }
+
+    /// Appends a token to every continuation. Returns when the work is given to the device.
     ///
     /// # Panics
     /// Panics when there is not one token for each, or no room left.

@@ -1,11 +1,10 @@
 //! A batch on a GPU: sequences packed into as few passes as its memory allows.
 
-use burn::tensor::Device;
-
 use super::TrainError;
 use super::config::TrainingConfig;
 use super::memory_plan::{MemoryPlan, StepShape};
 use crate::Qwen3Config;
+use crate::device::memory_of;
 use crate::kernels::head_loss;
 use crate::qwen3::{Keep, PassOptions, Qwen3, Trained};
 
@@ -97,17 +96,6 @@ fn step_shape<'m>(model: &'m Qwen3, trained: Trained, config: &TrainingConfig, l
         head_rows: head_loss::CHUNK,
         adapter_values,
         moments: config.moments,
-    }
-}
-
-/// Returns the bytes of memory that a device has, where it says so.
-pub(super) fn memory_of(device: &Device) -> Option<u64> {
-    #[cfg(feature = "gpu")]
-    return crate::kernels::gpu::memory_of(device);
-    #[cfg(not(feature = "gpu"))]
-    {
-        let _ = device;
-        None
     }
 }
 

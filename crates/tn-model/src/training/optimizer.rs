@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::config::MomentFormat;
+use crate::kernels::adamw::flat::{self, Clip, FlatEightBitMoments, Stepped};
 use crate::kernels::adamw::{self, AdamWStep, EightBitMoments, Moments};
 
 /// Tensors of fewer values keep 32 bits: they need little memory, and norms are sensitive.
@@ -14,6 +15,15 @@ const FEWEST_CODED_VALUES: usize = 4_096;
 pub(super) enum StoredMoments {
     Full(Moments<2>),
     EightBit(EightBitMoments),
+    EightBitOnDevice(FlatEightBitMoments),
+}
+
+/// By what gradients are shortened.
+pub(super) enum GradientLength<'a> {
+    /// They are multiplied with a number.
+    Known(f32),
+    /// As a GPU has measured all of them together.
+    OnDevice(&'a Tensor<1>, Clip),
 }
 
 /// Returns the number format of the moments of a parameter.
@@ -31,7 +41,20 @@ impl StoredMoments {
         }
     }
 
-    pub(super) fn step(self, parameter: Tensor<2>, gradient: &Tensor<2>, scale: f32, step: &AdamWStep) -> (Tensor<2>, Self) {
+    pub(super) fn step(
+        self,
+        parameter: Tensor<2>,
+        gradient: &Tensor<2>,
+        length: &GradientLength<'_>,
+        step: &AdamWStep,
+    ) -> (Tensor<2>, Self) {
+        match length {
+            GradientLength::Known(scale) => self.step_by(parameter, gradient, *scale, step),
+            GradientLength::OnDevice(measured, clip) => self.step_on_device(parameter, gradient, measured, *clip, step),
+        }
+    }
+
+    fn step_by(self, parameter: Tensor<2>, gradient: &Tensor<2>, scale: f32, step: &AdamWStep) -> (Tensor<2>, Self) {
         match self {
             Self::Full(moments) => {
                 let (parameter, moments) = adamw::step(parameter, gradient, scale, moments, step);
@@ -40,6 +63,36 @@ impl StoredMoments {
             Self::EightBit(moments) => {
                 let (parameter, moments) = adamw::step_eight_bit(parameter, gradient, scale, moments, step);
                 (parameter, Self::EightBit(moments))
+            }
+            Self::EightBitOnDevice(moments) => Self::EightBit(moments.to_host()).step_by(parameter, gradient, scale, step),
+        }
+    }
+
+    /// One launch, in place.
+    fn step_on_device(
+        self,
+        parameter: Tensor<2>,
+        gradient: &Tensor<2>,
+        measured: &Tensor<1>,
+        clip: Clip,
+        step: &AdamWStep,
+    ) -> (Tensor<2>, Self) {
+        let (shape, gradient) = (parameter.dims(), gradient.clone().flatten(0, 1));
+        let parameter = parameter.flatten(0, 1);
+        match self {
+            Self::Full(Moments { first, second }) => {
+                let moments = Moments { first: first.flatten(0, 1), second: second.flatten(0, 1) };
+                let Stepped { parameters, moments, .. } = flat::step(parameter, &gradient, moments, measured, step, clip, None);
+                let moments = Moments { first: moments.first.reshape(shape), second: moments.second.reshape(shape) };
+                (parameters.reshape(shape), Self::Full(moments))
+            }
+            Self::EightBit(moments) => {
+                let moments = Self::EightBitOnDevice(FlatEightBitMoments::new(&moments, &parameter));
+                moments.step_on_device(parameter.reshape(shape), &gradient.reshape(shape), measured, clip, step)
+            }
+            Self::EightBitOnDevice(moments) => {
+                let Stepped { parameters, moments, .. } = flat::step_eight_bit(parameter, &gradient, moments, measured, step, clip, None);
+                (parameters.reshape(shape), Self::EightBitOnDevice(moments))
             }
         }
     }

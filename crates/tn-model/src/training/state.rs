@@ -62,10 +62,8 @@ impl State {
                     arrays.add_floats(format!("first.{name}"), first.dims().to_vec(), &host::to_vec(first));
                     arrays.add_floats(format!("second.{name}"), second.dims().to_vec(), &host::to_vec(second));
                 }
-                StoredMoments::EightBit(EightBitMoments { first, second }) => {
-                    arrays.add_blocks("first", name, first);
-                    arrays.add_blocks("second", name, second);
-                }
+                StoredMoments::EightBit(moments) => arrays.add_moments(name, moments),
+                StoredMoments::EightBitOnDevice(moments) => arrays.add_moments(name, &moments.to_host()),
             }
         }
         let progress = serde_json::to_string(&self.progress).expect("plain numbers and a string can be written");
@@ -126,6 +124,11 @@ struct Arrays(Vec<(String, Dtype, Vec<usize>, Vec<u8>)>);
 impl Arrays {
     fn add_floats(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
         self.0.push((name, Dtype::F32, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+    }
+
+    fn add_moments(&mut self, name: &str, moments: &EightBitMoments) {
+        self.add_blocks("first", name, &moments.first);
+        self.add_blocks("second", name, &moments.second);
     }
 
     fn add_blocks(&mut self, moment: &str, name: &str, blocks: &CodedBlocks) {

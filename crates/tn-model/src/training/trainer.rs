@@ -10,13 +10,14 @@ use super::config::TrainingConfig;
 use super::device_passes::{DevicePasses, Workload};
 use super::error::TrainError;
 use super::labelled::{Labelled, labelled, mean_loss};
-use super::optimizer::StoredMoments;
+use super::optimizer::{GradientLength, StoredMoments};
 use super::progress::{Control, EpochReport, Progress, SkippedStep, StepReport};
 use super::shared_gradients::GradientLayout;
 use super::state::{State, StateFile};
 use crate::dataset::{TokenSequence, epoch_order};
 use crate::device::is_gpu;
 use crate::kernels::adamw::AdamWStep;
+use crate::kernels::adamw::flat::{self, Clip};
 use crate::kernels::host;
 use crate::qwen3::{Qwen3, Trained};
 
@@ -291,7 +292,8 @@ impl<'c, 's> Run<'c, 's> {
         let weight: f64 = batch.iter().map(|&i| self.train[i].weight()).sum();
         let tokens = batch.iter().map(|&i| self.train[i].ids.len()).sum();
         let (loss, gradients) = self.shared_gradients(model, &batch, 1.0 / weight as f32)?;
-        let norm = gradients.norm();
+        let measured = gradients.measured_on_device();
+        let norm = measured.as_ref().map_or_else(|| gradients.norm(), flat::norm);
         let learning_rate = self.config.learning_rate_at(step, steps);
         if loss.is_finite() && norm.is_finite() {
             self.unusable = 0;
@@ -303,11 +305,15 @@ impl<'c, 's> Run<'c, 's> {
                 weight_decay: self.config.weight_decay,
                 step: step + 1 - state.progress.skipped_steps,
             };
-            let scale = (self.config.clip_norm / (norm + 1e-6)).min(1.0) as f32;
+            let clip = Clip { norm: self.config.clip_norm, epsilon: 1e-6 };
+            let length = match &measured {
+                Some(measured) => GradientLength::OnDevice(measured, clip),
+                None => GradientLength::Known(clip.scale(norm)),
+            };
             model.update(self.trained, &mut |name, parameter| {
                 let Some(gradient) = gradients.get(name) else { return parameter };
                 let moments = state.moments.remove(name).unwrap_or_else(|| StoredMoments::zeros(&parameter, self.config.moments));
-                let (parameter, moments) = moments.step(parameter, gradient, scale, &constants);
+                let (parameter, moments) = moments.step(parameter, gradient, &length, &constants);
                 state.moments.insert(name.to_owned(), moments);
                 parameter
             });

@@ -21,6 +21,14 @@ pub struct Clip {
     pub epsilon: f64,
 }
 
+impl Clip {
+    /// Returns what a gradient of some norm is multiplied with.
+    #[must_use]
+    pub fn scale(self, norm: f64) -> f32 {
+        (self.norm / (norm + self.epsilon)).min(1.0) as f32
+    }
+}
+
 /// Parameters after a step.
 #[derive(Clone, Debug)]
 pub struct Stepped<M> {
@@ -46,6 +54,16 @@ pub fn measure(gradient: &Tensor<1>) -> Tensor<1> {
     let squares: f64 = values.iter().filter(|g| g.is_finite()).map(|g| f64::from(*g) * f64::from(*g)).sum();
     let others = values.iter().filter(|g| !g.is_finite()).count();
     host::upload(vec![squares as f32, others as f32], [2], &gradient.device())
+}
+
+/// Returns the Euclidean norm of a measured gradient; not a number where not all of it is finite.
+///
+/// # Shapes
+/// `measured`: `[2]`, from [`measure`].
+#[must_use]
+pub fn norm(measured: &Tensor<1>) -> f64 {
+    let measured = host::values(measured);
+    if measured[1] == 0.0 { f64::from(measured[0]).sqrt() } else { f64::NAN }
 }
 
 /// Moves all parameters and their moments by one step, in place where nobody shares them, and writes a copy of the parameters in another
@@ -200,9 +218,8 @@ pub fn step_eight_bit(
 
 /// The factor of the gradient, or `None` when the step is left out.
 fn scale(measured: &Tensor<1>, clip: Clip) -> Option<f32> {
-    let measured = host::values(measured);
-    let norm = f64::from(measured[0]).sqrt();
-    (measured[1] == 0.0 && norm.is_finite()).then(|| (clip.norm / (norm + clip.epsilon)).min(1.0) as f32)
+    let norm = norm(measured);
+    norm.is_finite().then(|| clip.scale(norm))
 }
 
 #[cfg(feature = "gpu")]

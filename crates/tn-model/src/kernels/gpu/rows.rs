@@ -38,21 +38,21 @@ fn scatter_rows<F: Float, N: Size>(
 ///
 /// # Shapes
 /// `from`: `[rows, features]`; the result: `[numbers, features]`. The caller has checked that each number is below `rows`.
-pub(crate) fn gather(from: &CubeTensor, numbers: &[u32]) -> CubeTensor {
-    let features = from.meta.shape()[1];
-    let to = super::empty(from, [numbers.len(), features], from.dtype);
-    if numbers.is_empty() || features == 0 {
+pub(crate) fn gather(from: &CubeTensor, numbers: &CubeTensor) -> CubeTensor {
+    let (count, features) = (numbers.meta.shape()[0], from.meta.shape()[1]);
+    let to = super::empty(from, [count, features], from.dtype);
+    if count == 0 || features == 0 {
         return to;
     }
     let size = super::vector_size(&[from], features);
     gather_rows::launch(
         &from.client,
-        super::one_unit_each(numbers.len() * features / size),
+        super::one_unit_each(count * features / size),
         CubeDim::new_1d(UNITS),
         super::addresses(&[from, &to]),
         size,
         from.clone().into_buffer_arg(),
-        super::upload_indices(from, numbers).into_buffer_arg(),
+        numbers.clone().into_buffer_arg(),
         to.clone().into_buffer_arg(),
         features / size,
         super::elem(from),
@@ -65,20 +65,20 @@ pub(crate) fn gather(from: &CubeTensor, numbers: &[u32]) -> CubeTensor {
 /// # Shapes
 /// `from`: `[numbers, features]`; `to`: `[rows, features]`, of the same type, and nobody shares it. The caller has checked that each
 /// number is below `rows`.
-pub(crate) fn scatter(from: &CubeTensor, numbers: &[u32], to: &CubeTensor) {
-    let features = from.meta.shape()[1];
-    if numbers.is_empty() || features == 0 {
+pub(crate) fn scatter(from: &CubeTensor, numbers: &CubeTensor, to: &CubeTensor) {
+    let (count, features) = (numbers.meta.shape()[0], from.meta.shape()[1]);
+    if count == 0 || features == 0 {
         return;
     }
     let size = super::vector_size(&[from, to], features);
     scatter_rows::launch(
         &from.client,
-        super::one_unit_each(numbers.len() * features / size),
+        super::one_unit_each(count * features / size),
         CubeDim::new_1d(UNITS),
         super::addresses(&[from, to]),
         size,
         from.clone().into_buffer_arg(),
-        super::upload_indices(from, numbers).into_buffer_arg(),
+        numbers.clone().into_buffer_arg(),
         to.clone().into_buffer_arg(),
         features / size,
         super::elem(from),

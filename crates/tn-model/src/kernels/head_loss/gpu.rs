@@ -122,7 +122,8 @@ pub(super) fn loss_and_gradients(
     let drows = gpu::take(Tensor::<2>::zeros([values.meta.shape()[0], values.meta.shape()[1]], (&device, values.dtype)));
     let mut dhead = (trained == HeadGradient::Trained).then(|| Tensor::<2>::zeros(head.dims(), (&device, DType::F32)));
     for (numbers, targets, weights) in labelled.chunks(chunk) {
-        let chunk: Tensor<2> = gpu::tensor(rows::gather(values, numbers));
+        let numbers = gpu::upload_indices(values, numbers);
+        let chunk: Tensor<2> = gpu::tensor(rows::gather(values, &numbers));
         let (loss, dlogits) = losses_of(&chunk, head, targets, weights, true);
         losses.push(loss);
         let dlogits: Tensor<2> = gpu::tensor(dlogits);
@@ -130,17 +131,17 @@ pub(super) fn loss_and_gradients(
             *dhead = dhead.clone() + linear::weight_gradient(&dlogits, &chunk);
         }
         let dchunk = gpu::of(&linear::input_gradient(&dlogits, head)).expect("products stay on the device of their factors");
-        rows::scatter(&dchunk, numbers, &drows);
+        rows::scatter(&dchunk, &numbers, &drows);
     }
     Outcome { sum: total(&losses), rows: gpu::tensor(drows), head: dhead }
 }
 
 pub(super) fn loss(values: &CubeTensor, head: &Tensor<2>, labelled: &Labelled, chunk: usize) -> f64 {
-    let losses: Vec<Tensor<1>> = labelled
-        .chunks(chunk)
-        .map(|(numbers, targets, weights)| losses_of(&gpu::tensor(rows::gather(values, numbers)), head, targets, weights, false).0)
-        .collect();
-    total(&losses)
+    let losses = labelled.chunks(chunk).map(|(numbers, targets, weights)| {
+        let chunk = gpu::tensor(rows::gather(values, &gpu::upload_indices(values, numbers)));
+        losses_of(&chunk, head, targets, weights, false).0
+    });
+    total(&losses.collect::<Vec<_>>())
 }
 
 /// Returns the weighted losses of a chunk of rows, and its logits or their gradient.
@@ -168,8 +169,7 @@ fn losses_of(chunk: &Tensor<2>, head: &Tensor<2>, targets: &[u32], weights: &[f3
     (gpu::tensor(losses), logits)
 }
 
-/// Sums up losses in the order of their rows.
-/// Not a number where the device failed, which the trainer then asks for the reason.
+/// Sums up losses in the order of their rows. Not a number where the device failed, which the trainer then asks for the reason.
 fn total(losses: &[Tensor<1>]) -> f64 {
     let sum = |loss: &Tensor<1>| match loss.clone().try_into_data() {
         Ok(data) => data.iter::<f64>().sum(),

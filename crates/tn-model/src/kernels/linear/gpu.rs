@@ -4,6 +4,13 @@ use burn::tensor::{DType, Tensor};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::{ElemType, FloatKind};
+use cubek::matmul::definition::{MatmulElems, MatmulSetupError};
+use cubek::matmul::launch::launch_ref;
+use cubek::matmul::multi_level;
+use cubek::matmul::routine::BlueprintStrategy;
+use cubek::matmul::strategy::Strategy;
+use cubek::std::InputBinding;
 
 use crate::kernels::gpu;
 
@@ -35,8 +42,25 @@ fn transposed(matrix: &Tensor<2>) -> Option<CubeTensor> {
 }
 
 fn product(left: CubeTensor, right: CubeTensor, dtype: DType) -> Tensor<2> {
-    let strategy = strategy(&left);
-    gpu::tensor(matmul(left, right, None, strategy, dtype).expect("the shapes of a product fit, which its callers check"))
+    let factors = [left.dtype, right.dtype];
+    let product = match factors == [DType::F32; 2] {
+        true => product_in_32_bits(left, right),
+        false => {
+            let strategy = strategy(&left);
+            matmul(left, right, None, strategy, dtype)
+        }
+    };
+    gpu::tensor(product.expect("the shapes of a product fit, which its callers check"))
+}
+
+/// Without tensor cores, for which CubeK would round the factors to ten bits of fraction (TF32).
+fn product_in_32_bits(left: CubeTensor, right: CubeTensor) -> Result<CubeTensor, MatmulSetupError> {
+    let out = gpu::empty(&left, [left.meta.shape()[0], right.meta.shape()[1]], DType::F32);
+    let strategy = Strategy::MultiLevel(multi_level::Strategy::SimpleUnit(BlueprintStrategy::default()));
+    let (f32, client) = (ElemType::Float(FloatKind::F32), left.client.clone());
+    let [left, right] = [left, right].map(|factor| InputBinding::new(factor.binding(), f32));
+    launch_ref(&strategy, &client, left, right, out.clone().binding(), &mut MatmulElems::from_single_dtype(f32))?;
+    Ok(out)
 }
 
 /// On CUDA, the kernel that is the fastest for a shape is looked for once. Elsewhere, compiling all candidates would take longer than it

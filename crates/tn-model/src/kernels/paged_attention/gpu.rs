@@ -33,17 +33,18 @@ pub(super) fn limits(keys: &CubeTensor, shape: AttentionShape) -> Limits {
 }
 
 pub(super) fn forward(q: &CubeTensor, keys: &CubeTensor, values: &CubeTensor, rows: &NewRows, shape: AttentionShape) -> CubeTensor {
-    let plan = &rows.plan;
-    let output = gpu::empty(q, [plan.seen.len(), shape.heads * shape.head_dim], q.dtype);
-    if plan.seen.is_empty() {
+    let room = &rows.room;
+    let output = gpu::empty(q, [room.rows, shape.heads * shape.head_dim], q.dtype);
+    if room.rows == 0 {
         return output;
     }
-    let words = rows.words.get_or_init(|| Words::upload(plan, &q.client));
-    let sums = gpu::empty(q, [plan.results, shape.heads * shape.head_dim], DType::F32);
-    let totals = gpu::empty(q, [plan.results, shape.heads * 2], DType::F32);
+    let words = rows.words.get_or_init(|| Words::upload(&rows.plan, room, q));
+    let sums = gpu::empty(q, [room.results, shape.heads * shape.head_dim], DType::F32);
+    let totals = gpu::empty(q, [room.results, shape.heads * 2], DType::F32);
     let partial = attend::Partial { sums: &sums, totals: &totals };
-    attend::launch(q, keys, values, &plan.narrow, words.narrow, words, &partial, shape);
-    attend::launch(q, keys, values, &plan.wide, words.wide, words, &partial, shape);
+    let items = |first, count, rows| attend::Items { first, count, rows };
+    attend::launch(q, keys, values, &items(words.narrow, room.narrow, 1), words, &partial, shape);
+    attend::launch(q, keys, values, &items(words.wide, room.wide, room.rows_of_wide), words, &partial, shape);
     merge::launch(&partial, words, &output, shape);
     output
 }

@@ -116,6 +116,50 @@ impl Plan {
     }
 }
 
+/// How many numbers of each kind a plan has room for on a device. Plans of one room are worked on by the same launches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub(super) rows: usize,
+    pub(super) tables: usize,
+    pub(super) narrow: usize,
+    pub(super) wide: usize,
+    /// Rows of a wide item at most, a power of two.
+    pub(super) rows_of_wide: usize,
+    pub(super) results: usize,
+}
+
+impl Room {
+    /// Returns the room that a plan needs.
+    pub(super) fn of(plan: &Plan) -> Self {
+        let most = plan.wide.iter().map(|item| item.rows.len()).max().unwrap_or(0);
+        Self {
+            rows: plan.seen.len(),
+            tables: plan.tables.len(),
+            narrow: plan.narrow.len(),
+            wide: plan.wide.len(),
+            rows_of_wide: most.next_power_of_two(),
+            results: plan.results,
+        }
+    }
+
+    /// Returns a room for a number of rows that this plan fits into, and many others too: an item that is not used costs little.
+    pub(super) fn rounded(plan: &Plan, rows: usize) -> Self {
+        let exact = Self::of(plan);
+        assert!(rows >= exact.rows, "{} rows do not fit into {rows}", exact.rows);
+        let rounded = |count: usize| if count == 0 { 0 } else { count.next_power_of_two().max(Self::LEAST) };
+        Self {
+            rows,
+            tables: rounded(exact.tables),
+            narrow: rounded(exact.narrow),
+            wide: rounded(exact.wide),
+            results: rounded(exact.results),
+            ..exact
+        }
+    }
+
+    const LEAST: usize = 16;
+}
+
 /// The first of some runs and those that share their first pages with it.
 struct Group {
     runs: usize,

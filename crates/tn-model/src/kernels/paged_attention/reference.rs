@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::plan::Plan;
-use super::{PAGE, PageCopy};
+use super::{NewRows, PAGE, PageCopy};
 use crate::kernels::attention::{self, AttentionShape};
 
 pub(super) fn copy(entries: &mut Tensor<4>, copies: &[PageCopy]) {
@@ -24,13 +24,15 @@ pub(super) fn write(entries: &mut Tensor<4>, rows: &Tensor<2>, plan: &Plan) {
     }
 }
 
-pub(super) fn forward(q: &Tensor<2>, keys: &Tensor<4>, values: &Tensor<4>, plan: &Plan, shape: AttentionShape) -> Tensor<2> {
+pub(super) fn forward(q: &Tensor<2>, keys: &Tensor<4>, values: &Tensor<4>, rows: &NewRows, shape: AttentionShape) -> Tensor<2> {
+    let plan = &rows.plan;
     let attended = plan.seen.iter().enumerate().map(|(row, &seen)| {
         let pages = pages(plan, row);
         let all = |entries: &Tensor<4>| gathered(entries, &pages, seen).cast(q.dtype());
         attention::reference::forward(q.clone().narrow(0, row, 1), all(keys), all(values), shape).output
     });
-    Tensor::cat(attended.collect(), 0)
+    let empty = Tensor::zeros([rows.rows() - plan.seen.len(), q.dims()[1]], (&q.device(), q.dtype()));
+    Tensor::cat(attended.chain([empty]).collect(), 0)
 }
 
 /// Returns the pages that a row sees, as its items have them.

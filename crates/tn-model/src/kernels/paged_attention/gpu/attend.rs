@@ -8,7 +8,6 @@ use super::words::{ITEM, Words};
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::gpu;
 use crate::kernels::paged_attention::PAGE;
-use crate::kernels::paged_attention::plan::Item;
 
 /// Keys whose scores are in shared memory together; divides a page.
 const KEYS: usize = 32;
@@ -220,26 +219,34 @@ fn attend<F: Float, K: Float, N: Size>(
     }
 }
 
-/// Computes the partial results of some items, which are at `first` of the words.
-#[expect(clippy::too_many_arguments, reason = "the arguments of the kernel")]
+/// Items one after the other.
+pub(super) struct Items {
+    /// Where the first one is in the words.
+    pub(super) first: usize,
+    pub(super) count: usize,
+    /// Rows of each, at most.
+    pub(super) rows: usize,
+}
+
+/// Computes the partial results of some items.
 pub(super) fn launch(
     q: &CubeTensor,
     keys: &CubeTensor,
     values: &CubeTensor,
-    items: &[Item],
-    first: usize,
+    items: &Items,
     words: &Words,
     partial: &Partial<'_>,
     shape: AttentionShape,
 ) {
-    let Some(rows) = items.iter().map(|item| item.rows.len()).max() else { return };
-    let rows = rows.next_power_of_two();
+    if items.count == 0 {
+        return;
+    }
     let size = gpu::vector_size(&[q, keys, values], shape.head_dim);
-    let tile = Tile { size, vectors: shape.head_dim / size, ..Tile::new(keys, shape, rows) };
+    let tile = Tile { size, vectors: shape.head_dim / size, ..Tile::new(keys, shape, items.rows) };
     assert!(tile.vectors <= UNITS, "heads of {} values are too large", shape.head_dim);
     attend::launch(
         &q.client,
-        gpu::cubes(items.len() * shape.key_heads),
+        gpu::cubes(items.count * shape.key_heads),
         CubeDim::new_1d(UNITS as u32),
         gpu::addresses(&[q, keys, partial.sums]),
         size,
@@ -249,8 +256,8 @@ pub(super) fn launch(
         words.argument(),
         partial.sums.clone().into_buffer_arg(),
         partial.totals.clone().into_buffer_arg(),
-        first as u32,
-        items.len() as u32,
+        items.first as u32,
+        items.count as u32,
         words.seen as u32,
         shape.scale(),
         tile,

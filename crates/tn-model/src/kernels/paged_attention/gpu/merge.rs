@@ -43,7 +43,8 @@ fn merge<F: Float, N: Size>(
         sum += sums[partial * vectors + vector] * Vector::new(weight);
         total += totals[2 * partial + 1] * weight;
     }
-    output[at] = Vector::cast_from(sum / Vector::new(total));
+    // The largest score alone adds 1 to the total of a row; only that of an empty row is less.
+    output[at] = Vector::cast_from(sum / Vector::new(total.max(1.0f32)));
 }
 
 pub(super) fn launch(partial: &Partial<'_>, words: &Words, output: &CubeTensor, shape: AttentionShape) {

@@ -4,7 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use super::words::Words;
+use super::words::{NOWHERE, Words};
 use crate::kernels::gpu::{self, UNITS};
 use crate::kernels::paged_attention::{NewRows, PAGE, PageCopy};
 
@@ -26,7 +26,11 @@ fn write_entries<F: Float, K: Float, N: Size>(
         terminate!();
     }
     let (row, head, vector) = (at / (heads * vectors), at / vectors % heads, at % vectors);
-    let place = words[places as usize + row] as usize;
+    let word = words[places as usize + row];
+    if word == comptime![NOWHERE] {
+        terminate!();
+    }
+    let place = word as usize;
     let to = ((place / PAGE * heads + head) * PAGE + place % PAGE) * vectors + vector;
     keys[to] = Vector::cast_from(k[at]);
     values[to] = Vector::cast_from(v[at]);
@@ -38,7 +42,7 @@ pub(in crate::kernels::paged_attention) fn write(k: &CubeTensor, v: &CubeTensor,
     if rows.rows() == 0 {
         return;
     }
-    let words = rows.words.get_or_init(|| Words::upload(&rows.plan, &k.client));
+    let words = rows.words.get_or_init(|| Words::upload(&rows.plan, &rows.room, k));
     let size = gpu::vector_size(&[k, v, keys], d);
     let units = rows.rows() * heads * d / size;
     write_entries::launch(
