@@ -55,7 +55,7 @@ pub fn forward<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N]) -> [Tens
 }
 
 /// Returns the gradient with respect to `x`, summed over some adapted weights, and those of the adapters, for the gradients of
-/// the products.
+/// the products. `x` is let go before its gradient is formed.
 ///
 /// # Shapes
 /// As in [`forward`]; each gradient has the shape of what it belongs to.
@@ -63,8 +63,8 @@ pub fn forward<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N]) -> [Tens
 /// # Panics
 /// Panics when there is no weight.
 #[must_use]
-pub fn backward<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N], dy: [&Tensor<2>; N]) -> (Tensor<2>, [AdapterGradients; N]) {
-    if is_gpu(&x.device()) { grouped_backward(x, layers, dy) } else { backward_of_each(x, layers, dy) }
+pub fn backward<const N: usize>(x: Tensor<2>, layers: [Adapted<'_>; N], dy: [&Tensor<2>; N]) -> (Tensor<2>, [AdapterGradients; N]) {
+    if is_gpu(&x.device()) { grouped_backward(x, layers, dy) } else { backward_of_each(&x, layers, dy) }
 }
 
 fn backward_of_each<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N], dy: [&Tensor<2>; N]) -> (Tensor<2>, [AdapterGradients; N]) {
@@ -85,12 +85,14 @@ fn backward_of_each<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N], dy:
     (dx.expect("there is at least one weight"), gradients)
 }
 
-fn grouped_backward<const N: usize>(x: &Tensor<2>, layers: [Adapted<'_>; N], dy: [&Tensor<2>; N]) -> (Tensor<2>, [AdapterGradients; N]) {
+fn grouped_backward<const N: usize>(x: Tensor<2>, layers: [Adapted<'_>; N], dy: [&Tensor<2>; N]) -> (Tensor<2>, [AdapterGradients; N]) {
     let stacked = stacked(&layers);
-    let hidden = linear::forward(x, &stacked);
+    let hidden = linear::forward(&x, &stacked);
     let u: Vec<Tensor<2>> = layers.iter().zip(dy).map(|(layer, dy)| linear::input_gradient(dy, layer.b) * layer.scale).collect();
     let u = Tensor::cat(u, 1);
-    let da = linear::weight_gradient(&u, x);
+    let da = linear::weight_gradient(&u, &x);
+    // Where nobody else has it, there is room for its gradient now.
+    drop(x);
     let (mut row, mut column) = (0, 0);
     let gradients = std::array::from_fn(|i| {
         let (layer, rank) = (layers[i], layers[i].rank());

@@ -160,7 +160,7 @@ impl Block {
         let dmiddle = self.feed_forward_backward(&middle, feed_forward, dy, layer, trained, gradients);
         drop(middle);
 
-        let dattended = self.o_proj.backward(&attended.output, &dmiddle, &Projection::Output.module_path(layer), trained, gradients);
+        let dattended = self.o_proj.backward(attended.output.clone(), &dmiddle, &Projection::Output.module_path(layer), trained, gradients);
         let QueryKeyValue { q, k, v } = heads;
         let dheads = attention::backward_segments(&q, &k, &v, &attended, &dattended, layout.segments, self.shape, Determinism::Exact);
         drop((q, k, v, attended, dattended));
@@ -174,7 +174,7 @@ impl Block {
             (&self.k_proj, names[1].as_str(), &draw.k),
             (&self.v_proj, names[2].as_str(), &dv),
         ];
-        let dnormed = Linear::backward_each(layers, &normed, trained, gradients);
+        let dnormed = Linear::backward_each(layers, normed, trained, gradients);
         let dinput = rms_norm::add_backward(&x, &self.input_norm, self.eps, &dnormed, &dmiddle, trained.norms());
 
         if let (Some(dinput), Some([dq, dk])) = (dinput.weight, draw.weights) {
@@ -197,12 +197,11 @@ impl Block {
         gradients: &mut Gradients,
     ) -> Tensor<2> {
         let FeedForward { normed, gate, up, activated } = activations;
-        let dactivated = self.down_proj.backward(&activated, &dy, &Projection::Down.module_path(layer), trained, gradients);
-        drop(activated);
+        let dactivated = self.down_proj.backward(activated, &dy, &Projection::Down.module_path(layer), trained, gradients);
         let dgated = swiglu::backward(gate, up, dactivated);
         let names = [Projection::Gate, Projection::Up].map(|projection| projection.module_path(layer));
         let layers = [(&self.gate_proj, names[0].as_str(), &dgated.gate), (&self.up_proj, names[1].as_str(), &dgated.up)];
-        let dnormed = Linear::backward_each(layers, &normed, trained, gradients);
+        let dnormed = Linear::backward_each(layers, normed, trained, gradients);
         drop(dgated);
         let dnorm = rms_norm::add_backward(middle, &self.post_attention_norm, self.eps, &dnormed, &dy, trained.norms());
         if let Some(weight) = dnorm.weight {

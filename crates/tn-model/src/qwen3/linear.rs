@@ -60,7 +60,7 @@ impl Linear {
     /// # Shapes
     /// `x`: `[rows, inputs]`; `dy`: `[rows, outputs]`.
     #[must_use]
-    pub fn backward(&self, x: &Tensor<2>, dy: &Tensor<2>, name: &str, trained: Trained, gradients: &mut Gradients) -> Tensor<2> {
+    pub fn backward(&self, x: Tensor<2>, dy: &Tensor<2>, name: &str, trained: Trained, gradients: &mut Gradients) -> Tensor<2> {
         Self::backward_each([(self, name, dy)], x, trained, gradients)
     }
 
@@ -72,7 +72,7 @@ impl Linear {
     #[must_use]
     pub fn backward_each<const N: usize>(
         layers: [(&Self, &str, &Tensor<2>); N],
-        x: &Tensor<2>,
+        x: Tensor<2>,
         trained: Trained,
         gradients: &mut Gradients,
     ) -> Tensor<2> {
@@ -86,10 +86,10 @@ impl Linear {
         }
         let each = layers.into_iter().map(|(layer, name, dy)| {
             if layer.adapter.is_some() {
-                return layer.backward(x, dy, name, trained, gradients);
+                return layer.backward(x.clone(), dy, name, trained, gradients);
             }
             if trained == Trained::Everything {
-                gradients.add(format!("{name}.weight"), linear::weight_gradient(dy, x));
+                gradients.add(format!("{name}.weight"), linear::weight_gradient(dy, &x));
             }
             linear::input_gradient(dy, &layer.weight)
         });

@@ -33,7 +33,7 @@ fn adapters(place: &Place) -> Vec<Difference> {
         let run = |x: &Tensor<2>, weights: [Tensor<2>; 2], factors: [[Tensor<2>; 2]; 2], dy: [Tensor<2>; 2]| {
             let layer = |i: usize| Adapted { weight: &weights[i], a: &factors[i][0], b: &factors[i][1], scale: 0.5 };
             let y = lora_linear::forward(x, [layer(0), layer(1)]);
-            let (dx, gradients) = lora_linear::backward(x, [layer(0), layer(1)], dy.each_ref());
+            let (dx, gradients) = lora_linear::backward(x.clone(), [layer(0), layer(1)], dy.each_ref());
             let of_adapters = gradients.into_iter().flat_map(|gradient| [gradient.a, gradient.b]);
             y.into_iter().chain([dx]).chain(of_adapters).collect::<Vec<_>>()
         };

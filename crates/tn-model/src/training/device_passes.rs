@@ -96,6 +96,7 @@ fn step_shape<'m>(model: &'m Qwen3, trained: Trained, config: &TrainingConfig, l
         head_rows: head_loss::CHUNK,
         adapter_values,
         moments: config.moments,
+        adds_up_passes: sequences < config.batch,
     }
 }
 

@@ -29,6 +29,8 @@ pub struct StepShape<'c> {
     pub adapter_values: usize,
     /// How the optimizer keeps its running means.
     pub moments: MomentFormat,
+    /// Whether a step adds up the gradients of several passes.
+    pub adds_up_passes: bool,
 }
 
 /// One line of a plan.
@@ -55,6 +57,7 @@ pub struct MemoryLine {
 ///     head_rows: 2_048,
 ///     adapter_values: 0,
 ///     moments: MomentFormat::F32,
+///     adds_up_passes: true,
 /// };
 /// let roomy = MemoryPlan::choose(&step, 1 << 34)?;
 /// let tight = MemoryPlan::choose(&step, roomy.total() * 3 / 4)?;
@@ -99,14 +102,16 @@ impl MemoryPlan {
             MomentFormat::EightBit => 2 * trained + trained / 32,
         };
         let kept: u64 = keep.iter().map(|keep| step.kept(*keep)).sum();
+        let inputs = (keep.len() as u64 + 1) * step.rows(config.hidden_size);
+        let gradients = F32 * trained * if step.adds_up_passes { 2 } else { 1 };
         let lines = vec![
             line("weights", step.weights()),
             line("adapters", F32 * step.adapter_values as u64),
-            line("gradients", 2 * F32 * trained),
+            line("gradients", gradients),
             line("moments", moments),
-            line("inputs of blocks", (keep.len() as u64 + 1) * step.rows(config.hidden_size)),
+            line("inputs of blocks", inputs),
             line("kept activations", kept),
-            line("work of a pass", step.block_work().max(step.head_work())),
+            line("work of a pass", step.head_work().max(step.blocks_work(&keep).saturating_sub(inputs + kept))),
         ];
         Self { lines, keep }
     }
@@ -218,15 +223,28 @@ impl StepShape<'_> {
         self.rows(3 * hidden_size + 2 * self.queries() + 3 * self.keys() + 3 * intermediate_size) + self.attended()
     }
 
-    /// The largest that a block's backward pass has at once: its activations, the gradient that comes in, and, where the gradient of the
-    /// down projection's input is formed, two of its kind.
-    fn block_work(&self) -> u64 {
-        self.activations() + self.rows(self.config.hidden_size + 2 * self.config.intermediate_size)
+    /// The largest that is there at once in the backward pass of a block, with the inputs and what is kept of the blocks before. There are
+    /// two such places: where the gradient of the down projection's input is formed, there are all activations, that gradient and the one that
+    /// comes in; in the backward pass of attention, queries and their like five times, keys and theirs too, and two of the block's width.
+    fn blocks_work(&self, keep: &[Keep]) -> u64 {
+        let Qwen3Config { hidden_size, intermediate_size, .. } = *self.config;
+        let in_feed_forward = self.activations() + self.rows(hidden_size + intermediate_size);
+        let in_attention = self.rows(2 * hidden_size + 4 * self.queries() + 5 * self.keys()) + self.attended();
+        let of_block = in_feed_forward.max(in_attention);
+        let mut before = 0;
+        let of_blocks = keep.iter().map(|&keep| {
+            before += self.rows(hidden_size);
+            let here = before + of_block;
+            before += self.kept(keep);
+            here
+        });
+        of_blocks.max().unwrap_or(0)
     }
 
-    /// What the head has at once: final hidden states and their gradient, and the logits of some rows.
+    /// What the head has at once: final hidden states and their gradient, and some rows with their logits and gradients.
     fn head_work(&self) -> u64 {
-        2 * self.rows(self.config.hidden_size) + (self.head_rows.min(self.tokens) * self.config.vocab_size) as u64 * self.value()
+        let rows = self.head_rows.min(self.tokens) as u64 * self.value();
+        2 * self.rows(self.config.hidden_size) + rows * (self.config.vocab_size + 2 * self.config.hidden_size) as u64
     }
 }
 
@@ -251,7 +269,16 @@ mod tests {
 
     fn step(config: &Qwen3Config, tokens: usize) -> StepShape<'_> {
         let precision = Precision::Bf16;
-        StepShape { config, precision, tokens, context: 32_768, head_rows: 2_048, adapter_values: 66_060_288, moments: MomentFormat::F32 }
+        StepShape {
+            config,
+            precision,
+            tokens,
+            context: 32_768,
+            head_rows: 2_048,
+            adapter_values: 66_060_288,
+            moments: MomentFormat::F32,
+            adds_up_passes: true,
+        }
     }
 
     #[test]

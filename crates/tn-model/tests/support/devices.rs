@@ -93,17 +93,30 @@ impl<T> Drop for ForEach<T> {
     }
 }
 
-/// Compiles every kernel that was launched since the last call, for the architectures of A100 and H100.
+/// Compiles every kernel that was launched since the last call, for the architectures of A100 and H100, unless this was done before.
 #[cfg(feature = "host-cuda")]
 fn compile_by_nvrtc() {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+
+    use rayon::prelude::*;
+
     let Some(nvrtc) = cubecl::cpu::Nvrtc::of_environment() else { return };
-    for source in cubecl::cpu::sources() {
+    let done = std::env::temp_dir().join("tn-compiled-by-nvrtc");
+    std::fs::create_dir_all(&done).expect("a folder for what was compiled");
+    cubecl::cpu::sources().par_iter().for_each(|source| {
         for architecture in ["sm_80", "sm_90a"] {
+            let mut hasher = DefaultHasher::new();
+            (&source.text, architecture).hash(&mut hasher);
+            let mark = done.join(format!("{:016x}", hasher.finish()));
+            if mark.exists() {
+                continue;
+            }
             let outcome = nvrtc.compile(&source.text, architecture);
             outcome.unwrap_or_else(|log| panic!("{} for {architecture}: {log}", source.name));
+            std::fs::write(&mark, &source.name).expect("a mark in a folder of our own");
+            println!("compiled by NVRTC for {architecture}: {}", source.entry);
         }
-        println!("compiled by NVRTC for sm_80 and sm_90a: {}", source.entry);
-    }
+    });
 }
 
 /// A source of reproducible values.
