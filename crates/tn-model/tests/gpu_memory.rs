@@ -21,10 +21,18 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// Tokens of a sequence.
-const LENGTH: u32 = 96;
+const LENGTH: u32 = 48;
 
+/// Rows of all tensors are multiples of 512 bytes in 16 bits, as those of large models are: Burn pads others to that.
 fn config() -> Qwen3Config {
-    Qwen3Config { num_hidden_layers: 3, ..Qwen3Config::tiny(512) }
+    Qwen3Config {
+        hidden_size: 256,
+        intermediate_size: 512,
+        num_hidden_layers: 2,
+        num_key_value_heads: 4,
+        head_dim: 64,
+        ..Qwen3Config::tiny(512)
+    }
 }
 
 fn start() -> Qwen3 {
@@ -77,7 +85,7 @@ fn a_plan_predicts_the_memory_of_a_step() {
     let config = config();
     for case in cases() {
         let step = step_shape(&config, precision(&case));
-        let smallest = MemoryPlan::predict(&step, vec![Keep::Input; 3]).total();
+        let smallest = MemoryPlan::predict(&step, vec![Keep::Input; 2]).total();
         for memory in [1 << 34, smallest * 100 / 92 + 1] {
             let plan = MemoryPlan::choose(&step, memory).unwrap();
             let mut model = on(&case);
@@ -147,7 +155,7 @@ fn a_pass_without_enough_memory_is_made_with_less() {
         settle(&case.device);
         // The plan knows nothing of the limit.
         let mut model = on(&case);
-        let scarce = Scarce::new(peak * 6 / 10);
+        let scarce = Scarce::new(peak * 85 / 100);
         let found = two_steps(&mut model, 1 << 34).unwrap();
         assert!(cubecl::cpu::memory().peak <= peak);
         drop(scarce);
@@ -162,8 +170,10 @@ fn a_device_without_any_memory_left_is_an_error() {
     let _alone = alone();
     for case in cases() {
         let mut model = on(&case);
-        let scarce = Scarce::new(cubecl::cpu::memory().in_use + 600_000);
-        let failed = two_steps(&mut model, 1 << 34);
+        // Enough to look at the weights, matrix by matrix.
+        let scarce = Scarce::new(cubecl::cpu::memory().in_use + 2_500_000);
+        let trainer = Trainer::new(TrainingConfig { epochs: 1, batch: 2, ..TrainingConfig::default() }).unwrap().with_memory(1 << 34);
+        let failed = trainer.fit(&mut model, &sequences([600; 4]), &[], &mut ());
         drop(scarce);
         let Err(error @ TrainError::Device { .. }) = failed else { panic!("{}: {failed:?}", case.name) };
         assert!(error.to_string().contains("out of device memory"), "{error}");

@@ -34,11 +34,11 @@ const FEATURES: [&[&str]; 10] = [
     &["--package", "tn-sentence", "--features", "test-suite"],
 ];
 
-/// Devices other than the processor. They compile Burn once more.
-const DEVICES: &str = "tn-model/cuda,tn-model/wgpu";
+/// Devices other than the processor.
+const DEVICES: &str = "tn-model/cuda,tn-model/wgpu,tn-model/host-cuda";
 
-/// The tests of devices, by the names of their files.
-const DEVICE_TESTS: [&str; 5] = ["gpu_rowwise", "gpu_attention", "gpu_decode", "gpu_training", "gpu_command"];
+/// The tests of kernels on the device that runs CUDA on the processor, by the names of their files.
+const DEVICE_TESTS: [&str; 4] = ["host_cuda", "gpu_rowwise", "gpu_attention", "gpu_decode"];
 
 /// Returns all steps.
 pub(super) fn all() -> Vec<Step> {
@@ -54,14 +54,20 @@ pub(super) fn all() -> Vec<Step> {
         Step { name: "main job, seconds long", work: Work::Function(smoke::run) },
         Step { name: "benchmarks, once", work: Work::Function(benchmarks) },
         Step { name: "tests", work: Work::Tests(cargo(["test", "--quiet", "--workspace", "--no-fail-fast"])) },
-        commands("devices", vec![cargo(["build", "--quiet", "--workspace", "--bins", "--features", DEVICES])]),
+        commands("devices", vec![device_lints()]),
         Step { name: "device tests", work: Work::Tests(device_tests()) },
     ]
 }
 
-/// Needs no GPU: what this machine lacks is skipped by name. With a Vulkan device, such as lavapipe, the kernels run on it.
+/// Compiles everything for every device, without machine code: that of Burn would take longer than all other steps together.
+fn device_lints() -> Command {
+    cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--features", DEVICES, "--", "-D", "warnings"])
+}
+
+/// Needs no GPU, and `g++`, without which the tests skip by name.
 fn device_tests() -> Command {
-    let mut tests = cargo(["test", "--quiet", "--workspace", "--no-fail-fast", "--features", DEVICES]);
+    let options = ["--quiet", "--no-fail-fast", "--profile", "devices", "--package", "tn-model", "--features", "cuda,host-cuda"];
+    let mut tests = cargo(["test"].iter().chain(&options));
     tests.args(DEVICE_TESTS.iter().flat_map(|test| ["--test", test]));
     tests
 }

@@ -276,8 +276,11 @@ impl Qwen3 {
             host::values(&tensor).iter().for_each(|value| add(value.to_bits()));
             tensor
         };
-        // Never more than one block is there merged.
-        self.blocks.iter().for_each(|block| block.merged().update(0, Trained::Everything, &mut visit));
+        for block in &self.blocks {
+            // Never more than one matrix is there merged.
+            block.projections().into_iter().for_each(|(_, projection)| projection.merged().update("", Trained::Everything, &mut visit));
+            block.clone().norms_mut().into_iter().for_each(|(name, norm)| drop(visit(name, norm.clone().unsqueeze())));
+        }
         Self { blocks: Vec::new(), ..self.clone() }.update(Trained::Everything, &mut visit);
         hash
     }
