@@ -54,9 +54,15 @@ pub(super) fn all() -> Vec<Step> {
         Step { name: "main job, seconds long", work: Work::Function(smoke::run) },
         Step { name: "benchmarks, once", work: Work::Function(benchmarks) },
         Step { name: "tests", work: Work::Tests(cargo(["test", "--quiet", "--workspace", "--no-fail-fast"])) },
+        Step { name: "tests of zarr folders", work: Work::Tests(zarr_tests()) },
         commands("devices", vec![cargo(["build", "--quiet", "--workspace", "--bins", "--features", DEVICES])]),
         Step { name: "device tests", work: Work::Tests(device_tests()) },
     ]
+}
+
+/// The feature compiles C, so no other step has it.
+fn zarr_tests() -> Command {
+    cargo(["test", "--quiet", "--workspace", "--features", "tn-io/zarr", "--test", "sections"])
 }
 
 /// Needs no GPU: what this machine lacks is skipped by name. With a Vulkan device, such as lavapipe, the kernels run on it.
