@@ -191,6 +191,15 @@ impl CliError {
                 SimulateError::Table(error) => table_kind(error),
                 _ => Running,
             },
+            // A disk that is full is no fault of the data; the size of a pixel is an option.
+            Self::Encode(EncodeSectionError::Read(ReadError::TemporaryFile { .. }))
+            | Self::Inspect(InspectError::AnnData(ReadError::TemporaryFile { .. }))
+            | Self::Read(ReadError::TemporaryFile { .. }) => Running,
+            Self::Encode(
+                EncodeSectionError::PixelSizeMissing { .. }
+                | EncodeSectionError::NoPixels { .. }
+                | EncodeSectionError::InvalidPixelSize { .. },
+            ) => Usage,
             Self::Encode(EncodeSectionError::Write(error))
             | Self::Table(error)
             | Self::WrongTable { source: error, .. }

@@ -1,23 +1,22 @@
 //! AnnData files (`.h5ad`).
 
 mod column;
-mod lzf;
-mod matrix;
-mod storage;
+pub(crate) mod matrix;
 mod writer;
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path;
-
-use hdf5_reader::group::Group;
+use std::path::{Path, PathBuf};
 
 use self::column::Column;
 use self::matrix::Matrix;
-use self::storage::{Node, Storage};
 pub use self::writer::{AnnDataRow, AnnDataWriter, WriteError};
 use crate::ReadError;
-use crate::section_reader::{SectionReader, SparseRows, TextColumn};
+use crate::section_reader::{LengthUnit, SectionReader, SparseRows, TextColumn};
+use crate::storage::{Group, Node, Storage};
+
+/// Name of the matrix of all genes.
+pub(crate) const RAW: &str = "raw/X";
 
 const RESAVE_OLD: &str = "save it again with a current anndata: anndata.read_h5ad(IN).write_h5ad(OUT)";
 
@@ -58,11 +57,17 @@ impl fmt::Display for ColumnKind {
     }
 }
 
-/// An AnnData file, opened for reading in blocks of rows.
+/// An AnnData file or folder, opened for reading in blocks of rows.
 ///
-/// Reads `X` or a layer, dense or as compressed sparse rows, of any type of number; text, categorical, numeric, boolean
-/// and nullable columns, also as written by anndata 0.7; and chunks compressed by gzip, LZF, LZ4 or SZIP. The file is
-/// mapped, not loaded.
+/// Reads `X`, a layer or `raw`, dense or as compressed sparse rows or columns, of any type of number; text, categorical,
+/// numeric, boolean and nullable columns, also as written by anndata 0.7; and chunks compressed by gzip, LZF, zstd, LZ4 or
+/// SZIP. The file is mapped, not loaded.
+///
+/// With the feature `zarr` it also reads a Zarr folder (format 2 or 3), and the table of a SpatialData folder: the only
+/// one, or the one whose folder (`NAME.zarr/tables/TABLE`) is named.
+///
+/// A matrix stored by columns (CSC) is turned when its first rows are read: its values go once through a temporary file
+/// (in the folder that the environment variable `TMPDIR` names), in memory that does not depend on their number.
 ///
 /// # Examples
 ///
@@ -78,6 +83,8 @@ impl fmt::Display for ColumnKind {
 /// ```
 pub struct AnnData {
     storage: Storage,
+    /// The group that holds `X`, `obs` and `var`.
+    root: Group,
     n_cells: usize,
     genes: Vec<String>,
     obs: Group,
@@ -97,7 +104,14 @@ impl AnnData {
     /// Returns an error if the file cannot be opened or is no AnnData file, or if `X` is stored in a form that cannot be
     /// read.
     pub fn open<P: AsRef<Path>>(path: P) -> Result<Self, ReadError> {
-        Self::open_matrix(path.as_ref(), None)
+        let mut opened = Self::open_tables(path.as_ref())?;
+        let node = opened.storage.child(&opened.root, "/", "X")?;
+        let node = node.ok_or_else(|| {
+            let found = opened.layers.iter().map(|layer| format!("layers/{layer}")).collect();
+            ReadError::MissingObject { path: opened.storage.path.clone(), object: "X".to_owned(), found }
+        })?;
+        opened.set_matrix("X".to_owned(), node)?;
+        Ok(opened)
     }
 
     /// Opens a file and one of its layers.
@@ -107,7 +121,42 @@ impl AnnData {
     /// Returns an error if the file cannot be opened or is no AnnData file, or if there is no such layer or it is stored
     /// in a form that cannot be read.
     pub fn open_layer<P: AsRef<Path>>(path: P, layer: &str) -> Result<Self, ReadError> {
-        Self::open_matrix(path.as_ref(), Some(layer))
+        let mut opened = Self::open_tables(path.as_ref())?;
+        let node = match opened.storage.child(&opened.root, "/", "layers")? {
+            Some(Node::Group(layers)) => opened.storage.child(&layers, "layers", layer)?,
+            _ => None,
+        };
+        let node = node.ok_or_else(|| ReadError::MissingLayer {
+            path: opened.storage.path.clone(),
+            layer: layer.to_owned(),
+            layers: opened.layers.clone(),
+        })?;
+        opened.set_matrix(format!("layers/{layer}"), node)?;
+        Ok(opened)
+    }
+
+    /// Opens a file and its matrix `raw/X`, with the genes of `raw/var`: all genes, as they were before some were chosen.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file cannot be opened or is no AnnData file, or if it has no `raw` or stores it in a form
+    /// that cannot be read.
+    pub fn open_raw<P: AsRef<Path>>(path: P) -> Result<Self, ReadError> {
+        let mut opened = Self::open_tables(path.as_ref())?;
+        let missing = |object: &str, found| ReadError::MissingObject { path: path.as_ref().to_owned(), object: object.to_owned(), found };
+        let storage = &opened.storage;
+        let Some(Node::Group(raw)) = storage.child(&opened.root, "/", "raw")? else {
+            let (groups, arrays) = storage.members(&opened.root, "/")?;
+            return Err(missing("raw", [groups, arrays].concat()));
+        };
+        let (groups, arrays) = storage.members(&raw, "raw")?;
+        let Some(Node::Group(var)) = storage.child(&raw, "raw", "var")? else {
+            return Err(missing("raw/var", [groups, arrays].concat()));
+        };
+        let node = storage.child(&raw, "raw", "X")?.ok_or_else(|| missing("raw/X", [groups, arrays].concat()))?;
+        opened.genes = read_index(storage, &var, "raw/var")?;
+        opened.set_matrix(RAW.to_owned(), node)?;
+        Ok(opened)
     }
 
     /// Opens a file whose matrices may be absent or in a form that cannot be read. Reading rows is then an error.
@@ -119,9 +168,26 @@ impl AnnData {
         Self::open_tables(path.as_ref())
     }
 
+    /// Says what the file is, in words.
+    pub fn container(&self) -> &'static str {
+        self.storage.container_name()
+    }
+
     /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.storage.path
+    }
+
+    /// Returns whether the file has a matrix `raw/X`.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file is damaged there.
+    pub fn has_raw(&self) -> Result<bool, ReadError> {
+        match self.storage.child(&self.root, "/", "raw")? {
+            Some(Node::Group(raw)) => Ok(self.storage.child(&raw, "raw", "X")?.is_some()),
+            _ => Ok(false),
+        }
     }
 
     /// Returns the names of the layers.
@@ -134,29 +200,20 @@ impl AnnData {
         (self.matrix_name.clone(), self.matrix.as_ref().map_or_else(|| "not opened".to_owned(), Matrix::encoding))
     }
 
-    /// Says what a column holds.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if there is no such column or it cannot be read.
-    pub fn column_kind(&self, name: &str) -> Result<ColumnKind, ReadError> {
-        Ok(self.column(name)?.kind())
-    }
-
     /// Returns a text stored in `uns`, for example at `tissuenarrator/provenance`, or nothing if it is not there.
     ///
     /// # Errors
     ///
     /// Returns an error if it is there but cannot be read.
     pub fn unstructured_text(&self, key: &str) -> Result<Option<String>, ReadError> {
-        let mut group = self.storage.root()?;
+        let mut group = self.root.clone();
         let mut parent = "/".to_owned();
         let path: Vec<&str> = std::iter::once("uns").chain(key.split('/')).collect();
         for (depth, name) in path.iter().enumerate() {
             match self.storage.child(&group, &parent, name)? {
                 Some(Node::Group(child)) => group = child,
-                Some(Node::Dataset(dataset)) if depth + 1 == path.len() => {
-                    return Ok(self.storage.strings(&dataset, key)?.into_iter().next());
+                Some(Node::Array(array)) if depth + 1 == path.len() => {
+                    return Ok(self.storage.strings(&array, key)?.into_iter().next());
                 }
                 _ => return Ok(None),
             }
@@ -165,52 +222,31 @@ impl AnnData {
         Ok(None)
     }
 
-    fn open_matrix(path: &Path, layer: Option<&str>) -> Result<Self, ReadError> {
-        let mut opened = Self::open_tables(path)?;
-        let storage = &opened.storage;
-        let root = storage.root()?;
-        let name = layer.map_or_else(|| "X".to_owned(), |layer| format!("layers/{layer}"));
-        let node = match layer {
-            None => storage.child(&root, "/", "X")?,
-            Some(layer) => match storage.child(&root, "/", "layers")? {
-                Some(Node::Group(layers)) => storage.child(&layers, "layers", layer)?,
-                _ => None,
-            },
-        };
-        let node = match (node, layer) {
-            (Some(node), _) => node,
-            (None, Some(layer)) => {
-                return Err(ReadError::MissingLayer { path: path.to_owned(), layer: layer.to_owned(), layers: opened.layers });
-            }
-            (None, None) => {
-                let found = opened.layers.iter().map(|layer| format!("layers/{layer}")).collect();
-                return Err(ReadError::MissingObject { path: path.to_owned(), object: name, found });
-            }
-        };
-        opened.matrix = Some(Matrix::open(storage, node, &name, opened.n_cells, opened.genes.len())?);
-        opened.matrix_name = name;
-        Ok(opened)
+    fn set_matrix(&mut self, name: String, node: Node) -> Result<(), ReadError> {
+        self.matrix = Some(Matrix::open(&self.storage, node, &name, self.n_cells, self.genes.len())?);
+        self.matrix_name = name;
+        Ok(())
     }
 
     fn open_tables(path: &Path) -> Result<Self, ReadError> {
         let storage = Storage::open(path)?;
-        let root = storage.root()?;
+        let root = annotated_matrix(&storage)?;
         let table = |name: &str| match storage.child(&root, "/", name)? {
             Some(Node::Group(group)) => Ok(group),
-            Some(Node::Dataset(_)) => Err(ReadError::UnsupportedEncoding {
+            Some(Node::Array(_)) => Err(ReadError::UnsupportedEncoding {
                 path: path.to_owned(),
                 object: name.to_owned(),
                 found: "a table of records (anndata before 0.7)".to_owned(),
                 remedy: RESAVE_OLD,
             }),
             None => {
-                let (groups, datasets) = storage.members(&root, "/")?;
-                Err(ReadError::MissingObject { path: path.to_owned(), object: name.to_owned(), found: [groups, datasets].concat() })
+                let (groups, arrays) = storage.members(&root, "/")?;
+                Err(ReadError::MissingObject { path: path.to_owned(), object: name.to_owned(), found: [groups, arrays].concat() })
             }
         };
         let (obs, var) = (table("obs")?, table("var")?);
         let genes = read_index(&storage, &var, "var")?;
-        let index = index_name(&Node::Group(obs.clone()));
+        let index = index_name(&obs);
         let n_cells = index_length(&storage, &obs)?;
         let old_categories = match storage.child(&obs, "obs", "__categories")? {
             Some(Node::Group(group)) => Some(group),
@@ -219,7 +255,7 @@ impl AnnData {
         let columns = column_names(&storage, &obs, &index)?;
         let layers = layer_names(&storage, &root)?;
         let matrix_name = "X".to_owned();
-        Ok(Self { storage, n_cells, genes, obs, index, columns, old_categories, layers, matrix_name, matrix: None })
+        Ok(Self { storage, root, n_cells, genes, obs, index, columns, old_categories, layers, matrix_name, matrix: None })
     }
 
     fn column(&self, name: &str) -> Result<Column<'_>, ReadError> {
@@ -231,7 +267,7 @@ impl AnnData {
         let node = self.storage.child(&self.obs, "obs", name)?.ok_or_else(missing)?;
         let old_categories = match &self.old_categories {
             Some(group) => match self.storage.child(group, "obs/__categories", name)? {
-                Some(Node::Dataset(dataset)) => Some(dataset),
+                Some(Node::Array(array)) => Some(array),
                 _ => None,
             },
             None => None,
@@ -261,6 +297,10 @@ impl fmt::Debug for AnnData {
 impl SectionReader for AnnData {
     fn file_name(&self) -> String {
         self.storage.path.display().to_string()
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        vec![self.storage.path.clone()]
     }
 
     fn n_cells(&self) -> usize {
@@ -293,17 +333,24 @@ impl SectionReader for AnnData {
         Ok(values)
     }
 
+    fn column_kind(&self, name: &str) -> Result<ColumnKind, ReadError> {
+        Ok(self.column(name)?.kind())
+    }
+
+    fn length_unit(&self, _: Option<&str>) -> LengthUnit {
+        LengthUnit::Unstated
+    }
+
     fn coordinates(&self) -> Result<Option<Vec<[f64; 2]>>, ReadError> {
-        let root = self.storage.root()?;
-        let Some(Node::Group(obsm)) = self.storage.child(&root, "/", "obsm")? else { return Ok(None) };
+        let Some(Node::Group(obsm)) = self.storage.child(&self.root, "/", "obsm")? else { return Ok(None) };
         for object in ["spatial", "X_spatial"] {
-            let Some(Node::Dataset(dataset)) = self.storage.child(&obsm, "obsm", object)? else { continue };
-            let &[rows, axes] = dataset.shape() else { continue };
+            let Some(Node::Array(array)) = self.storage.child(&obsm, "obsm", object)? else { continue };
+            let &[rows, axes] = array.shape() else { continue };
             if axes < 2 {
                 continue;
             }
             self.check_length(&format!("obsm/{object}"), rows as usize)?;
-            let values: Vec<f64> = self.storage.number_range(&dataset, &format!("obsm/{object}"), 0, rows)?;
+            let values: Vec<f64> = self.storage.numbers(&array, &format!("obsm/{object}"))?;
             return Ok(Some(values.chunks_exact(axes as usize).map(|place| [place[0], place[1]]).collect()));
         }
         Ok(None)
@@ -316,7 +363,7 @@ impl SectionReader for AnnData {
             object: self.matrix_name.clone(),
             found: self.layers.clone(),
         })?;
-        matrix.rows(&self.storage, &self.matrix_name, range, self.genes.len())
+        matrix.rows(&self.storage, &self.matrix_name, range, (self.n_cells, self.genes.len()))
     }
 
     fn rows_per_block(&self) -> usize {
@@ -324,15 +371,35 @@ impl SectionReader for AnnData {
     }
 }
 
+/// Returns the group that holds `X`, `obs` and `var`: the root or, in SpatialData, a table.
+fn annotated_matrix(storage: &Storage) -> Result<Group, ReadError> {
+    let root = storage.root()?;
+    if storage.child(&root, "/", "obs")?.is_some() {
+        return Ok(root);
+    }
+    // Before SpatialData 0.1 there was one table, `table/table`.
+    for folder in ["tables", "table"] {
+        let Some(Node::Group(tables)) = storage.child(&root, "/", folder)? else { continue };
+        let (names, _) = storage.members(&tables, folder)?;
+        let [name] = names.as_slice() else {
+            return Err(ReadError::SeveralTables { path: storage.path.clone(), folder, tables: names });
+        };
+        if let Some(Node::Group(table)) = storage.child(&tables, folder, name)? {
+            return Ok(table);
+        }
+    }
+    Ok(root)
+}
+
 /// Returns the name of the member that holds the row names of a table.
-fn index_name(table: &Node) -> String {
+fn index_name(table: &Group) -> String {
     table.text_attribute("_index").unwrap_or_else(|| "_index".to_owned())
 }
 
 fn index_column<'s>(storage: &'s Storage, table: &Group, object: &str) -> Result<Column<'s>, ReadError> {
-    let name = index_name(&Node::Group(table.clone()));
+    let name = index_name(table);
     let node = storage.child(table, object, &name)?.ok_or_else(|| {
-        let found = storage.members(table, object).map_or_else(|_| Vec::new(), |(_, datasets)| datasets);
+        let found = storage.members(table, object).map_or_else(|_| Vec::new(), |(_, arrays)| arrays);
         ReadError::MissingObject { path: storage.path.clone(), object: format!("{object}/{name}"), found }
     })?;
     Ok(Column { storage, object: format!("{object}/{name}"), node, old_categories: None })
@@ -342,7 +409,7 @@ fn read_index(storage: &Storage, table: &Group, object: &str) -> Result<Vec<Stri
     let column = index_column(storage, table, object)?;
     match &column.node {
         // Row names differ from each other: no need to look for repetitions.
-        Node::Dataset(dataset) if column.kind() == ColumnKind::Text => storage.strings(dataset, &column.object),
+        Node::Array(array) if column.kind() == ColumnKind::Text => storage.strings(array, &column.object),
         _ => {
             let text = column.text()?;
             Ok((0..text.codes.len()).map(|row| text.get(row).unwrap_or_default().to_owned()).collect())
@@ -353,16 +420,16 @@ fn read_index(storage: &Storage, table: &Group, object: &str) -> Result<Vec<Stri
 fn index_length(storage: &Storage, obs: &Group) -> Result<usize, ReadError> {
     let column = index_column(storage, obs, "obs")?;
     match &column.node {
-        Node::Dataset(dataset) => Ok(dataset.shape().first().copied().unwrap_or(0) as usize),
+        Node::Array(array) => Ok(array.length() as usize),
         Node::Group(_) => Ok(column.text()?.codes.len()),
     }
 }
 
 /// Returns the columns of a table: those of `column-order` first, then any others.
 fn column_names(storage: &Storage, table: &Group, index: &str) -> Result<Vec<String>, ReadError> {
-    let (groups, datasets) = storage.members(table, "obs")?;
-    let present: Vec<String> = groups.into_iter().chain(datasets).filter(|name| name != index && !name.starts_with("__")).collect();
-    let order = table.attribute("column-order").and_then(|attribute| attribute.read_strings()).unwrap_or_default();
+    let (groups, arrays) = storage.members(table, "obs")?;
+    let present: Vec<String> = groups.into_iter().chain(arrays).filter(|name| name != index && !name.starts_with("__")).collect();
+    let order = table.texts_attribute("column-order");
     let mut columns: Vec<String> = order.into_iter().filter(|name| present.contains(name)).collect();
     for name in present {
         if !columns.contains(&name) {
@@ -375,8 +442,8 @@ fn column_names(storage: &Storage, table: &Group, index: &str) -> Result<Vec<Str
 fn layer_names(storage: &Storage, root: &Group) -> Result<Vec<String>, ReadError> {
     match storage.child(root, "/", "layers")? {
         Some(Node::Group(group)) => {
-            let (groups, datasets) = storage.members(&group, "layers")?;
-            Ok([groups, datasets].concat())
+            let (groups, arrays) = storage.members(&group, "layers")?;
+            Ok([groups, arrays].concat())
         }
         _ => Ok(Vec::new()),
     }

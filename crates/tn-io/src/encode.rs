@@ -15,8 +15,8 @@ pub use self::normalization::{Normalization, TARGET_SUM, ValueScale};
 
 use self::normalization::log1p10;
 use crate::candidates::{ColumnRole, candidates};
-use crate::section_reader::{SectionReader, SparseRows, TextColumn};
-use crate::{AnnData, PROVENANCE_KEY, Provenance, ReadError, TableWriter};
+use crate::section_reader::{LengthUnit, SectionReader, SparseRows, TextColumn};
+use crate::{PROVENANCE_KEY, Provenance, ReadError, TableWriter, open_section};
 
 /// Key of a cell table's metadata that holds the gene panel as a JSON array, in the order of the matrix.
 pub const PANEL_KEY: &str = "tn.panel";
@@ -44,6 +44,7 @@ const BLOCKS_AT_ONCE: usize = 8;
 pub struct EncodeOptions {
     layer: Option<String>,
     coordinates: Option<(String, String)>,
+    pixel_size: Option<f64>,
     section: Option<String>,
     columns: Vec<Column>,
     normalization: Normalization,
@@ -73,17 +74,25 @@ impl EncodeOptions {
         Self::default()
     }
 
-    /// Takes a layer in place of `X`.
+    /// Takes a layer in place of `X`, or `raw/X`: see [`open_section`].
     #[must_use]
     pub fn with_layer(mut self, layer: &str) -> Self {
         self.layer = Some(layer.to_owned());
         self
     }
 
-    /// Takes the coordinates from these columns. Micrometers are expected.
+    /// Takes the coordinates from these columns. Micrometers are expected where the format does not document the unit.
     #[must_use]
     pub fn with_coordinates(mut self, x: &str, y: &str) -> Self {
         self.coordinates = Some((x.to_owned(), y.to_owned()));
+        self
+    }
+
+    /// Sets how many micrometers a pixel is wide, for coordinates in pixels. A format that documents pixels (CosMx) needs
+    /// this; one that documents micrometers refuses it.
+    #[must_use]
+    pub fn with_pixel_size(mut self, micrometers: f64) -> Self {
+        self.pixel_size = Some(micrometers);
         self
     }
 
@@ -161,6 +170,7 @@ impl EncodeOptions {
             .with_option("layer", &self.layer)
             .with_option("x", x)
             .with_option("y", y)
+            .with_option("pixel_size", self.pixel_size)
             .with_option("section", &self.section)
             .with_option("columns", self.columns.iter().map(Column::argument).collect::<Vec<_>>())
             .with_option("normalize", normalization)
@@ -189,7 +199,7 @@ impl EncodeOptions {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
-pub struct EncodedCells<'r, R> {
+pub struct EncodedCells<'r, R: ?Sized> {
     reader: &'r R,
     table: CellTable,
     vocabulary: Vocabulary,
@@ -214,6 +224,7 @@ struct CellTable {
     columns: Vec<(String, TextColumn)>,
 }
 
+/// Coordinates in micrometers.
 #[derive(Debug)]
 enum Coordinates {
     Columns(Vec<f64>, Vec<f64>),
@@ -227,9 +238,54 @@ impl Coordinates {
             Self::Pairs(pairs) => pairs[cell],
         }
     }
+
+    fn of_columns<R: SectionReader + ?Sized>(reader: &R, options: &EncodeOptions, x: &str, y: &str) -> Result<Self, EncodeSectionError> {
+        let axis = |column: &str| {
+            let scale = micrometers_per_unit(reader, options, Some(column))?;
+            let mut values = reader.number_column(column)?;
+            scale_all(&mut values, scale);
+            Ok::<_, EncodeSectionError>(values)
+        };
+        Ok(Self::Columns(axis(x)?, axis(y)?))
+    }
+
+    fn of_pairs<R: SectionReader + ?Sized>(
+        reader: &R,
+        options: &EncodeOptions,
+        mut pairs: Vec<[f64; 2]>,
+    ) -> Result<Self, EncodeSectionError> {
+        let scale = micrometers_per_unit(reader, options, None)?;
+        scale_all(pairs.as_flattened_mut(), scale);
+        Ok(Self::Pairs(pairs))
+    }
 }
 
-impl<'r, R: SectionReader> EncodedCells<'r, R> {
+fn scale_all(values: &mut [f64], scale: f64) {
+    // Not even the last bit of coordinates in micrometers changes.
+    if scale != 1.0 {
+        values.iter_mut().for_each(|value| *value *= scale);
+    }
+}
+
+/// Returns what coordinates are multiplied by: what the format documents, or the size of a pixel that the user gave.
+fn micrometers_per_unit<R: SectionReader + ?Sized>(
+    reader: &R,
+    options: &EncodeOptions,
+    column: Option<&str>,
+) -> Result<f64, EncodeSectionError> {
+    let file = || reader.file_name();
+    let unit = reader.length_unit(column);
+    match (unit, options.pixel_size) {
+        (_, Some(size)) if !(size.is_finite() && size > 0.0) => Err(EncodeSectionError::InvalidPixelSize { size }),
+        (LengthUnit::Micrometers | LengthUnit::Unstated, None) => Ok(1.0),
+        (LengthUnit::Millimeters, None) => Ok(1_000.0),
+        (LengthUnit::Pixels, None) => Err(EncodeSectionError::PixelSizeMissing { file: file() }),
+        (LengthUnit::Pixels | LengthUnit::Unstated, Some(size)) => Ok(size),
+        (LengthUnit::Micrometers | LengthUnit::Millimeters, Some(_)) => Err(EncodeSectionError::NoPixels { file: file(), unit }),
+    }
+}
+
+impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
     /// Reads everything but the expression, and looks at the first cells to decide how to normalize.
     ///
     /// # Errors
@@ -361,7 +417,7 @@ impl<'r, R: SectionReader> EncodedCells<'r, R> {
     }
 }
 
-impl<R: SectionReader> Iterator for EncodedCells<'_, R> {
+impl<R: SectionReader + ?Sized> Iterator for EncodedCells<'_, R> {
     type Item = Result<CellRecord, EncodeSectionError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -382,7 +438,7 @@ impl<R: SectionReader> Iterator for EncodedCells<'_, R> {
 }
 
 impl CellTable {
-    fn read<R: SectionReader>(reader: &R, options: &EncodeOptions) -> Result<Self, EncodeSectionError> {
+    fn read<R: SectionReader + ?Sized>(reader: &R, options: &EncodeOptions) -> Result<Self, EncodeSectionError> {
         let columns = reader.columns();
         let missing = |column: &str, role: ColumnRole| EncodeSectionError::MissingColumn {
             file: reader.file_name(),
@@ -398,15 +454,15 @@ impl CellTable {
             return Err(missing(section, ColumnRole::Section));
         }
         let coordinates = match &options.coordinates {
-            None if has("x") && has("y") => Self::column_coordinates(reader, "x", "y")?,
+            None if has("x") && has("y") => Coordinates::of_columns(reader, options, "x", "y")?,
             None => match reader.coordinates()? {
-                Some(pairs) => Coordinates::Pairs(pairs),
+                Some(pairs) => Coordinates::of_pairs(reader, options, pairs)?,
                 None if has("x") => return Err(missing("y", ColumnRole::Y)),
                 None => return Err(missing("x", ColumnRole::X)),
             },
             Some((x, _)) if !has(x) => return Err(missing(x, ColumnRole::X)),
             Some((_, y)) if !has(y) => return Err(missing(y, ColumnRole::Y)),
-            Some((x, y)) => Self::column_coordinates(reader, x, y)?,
+            Some((x, y)) => Coordinates::of_columns(reader, options, x, y)?,
         };
         let chosen = options
             .columns
@@ -428,10 +484,6 @@ impl CellTable {
             .collect::<Result<_, _>>()?;
         Ok(Self { names: reader.cell_names()?, coordinates, section: reader.text_column(section)?, columns: chosen })
     }
-
-    fn column_coordinates<R: SectionReader>(reader: &R, x: &str, y: &str) -> Result<Coordinates, ReadError> {
-        Ok(Coordinates::Columns(reader.number_column(x)?, reader.number_column(y)?))
-    }
 }
 
 /// What [`encode_file`] wrote.
@@ -452,7 +504,7 @@ pub struct EncodeSummary {
     pub mean_genes: f64,
 }
 
-/// Encodes an AnnData file into a table of cells.
+/// Encodes a section into a table of cells: an AnnData file or any other input of [`open_section`].
 ///
 /// The table's metadata holds provenance ([`PROVENANCE_KEY`]) and the gene panel ([`PANEL_KEY`]).
 ///
@@ -460,12 +512,12 @@ pub struct EncodeSummary {
 ///
 /// Returns an error if the input cannot be encoded or the output cannot be written; then there is no output.
 pub fn encode_file(input: &Path, output: &Path, options: &EncodeOptions) -> Result<EncodeSummary, EncodeSectionError> {
-    let section = match &options.layer {
-        None => AnnData::open(input)?,
-        Some(layer) => AnnData::open_layer(input, layer)?,
-    };
-    let mut cells = EncodedCells::new(&section, options)?;
-    let provenance = options.provenance().with_input(input).map_err(|source| ReadError::Open { path: input.to_owned(), source })?;
+    let section = open_section(input, options.layer.as_deref())?;
+    let mut cells = EncodedCells::new(section.as_ref(), options)?;
+    let mut provenance = options.provenance();
+    for path in section.inputs() {
+        provenance = provenance.with_input(&path).map_err(|source| ReadError::Open { path, source })?;
+    }
     let keys: Vec<String> = options.columns.iter().map(|column| column.name.trim().to_lowercase()).collect();
     let panel = serde_json::Value::from_iter(cells.vocabulary().iter());
     let mut writer = TableWriter::create_with_columns(output, &keys)?

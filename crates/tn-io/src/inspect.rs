@@ -10,11 +10,13 @@ use serde::Serialize;
 pub use self::scale::LogarithmBase;
 
 use self::scale::logarithm_base;
+use crate::anndata::RAW;
 use crate::candidates::{ColumnRole, candidates};
+use crate::open::is_instrument_folder;
 use crate::read_error::list;
 use crate::section_reader::{SectionReader, TextColumn};
 use crate::tables::{TableError, TableFormat};
-use crate::{AnnData, ColumnKind, PROVENANCE_KEY, Provenance, ReadError, ValueScale};
+use crate::{AnnData, ColumnKind, InstrumentFolder, LengthUnit, PROVENANCE_KEY, Provenance, ReadError, ValueScale};
 
 /// Cells whose expression is looked at.
 const SAMPLE_CELLS: usize = 2_000;
@@ -45,9 +47,9 @@ pub struct FileSummary {
     pub columns: Vec<ColumnSummary>,
     /// Columns that look like what a command needs, the likeliest first.
     pub candidates: Vec<Candidate>,
-    /// Whether coordinates are in `obsm/spatial`.
+    /// Whether the file says by itself where cells are: in `obsm/spatial`, or in the columns of an instrument.
     pub has_spatial_coordinates: bool,
-    /// The unit that coordinates seem to have, with the reason.
+    /// The unit that the format documents for coordinates, or the one that they seem to have, with the reason.
     pub unit: Option<String>,
     /// Cells of every section, by the likeliest column of sections.
     pub sections: BTreeMap<String, usize>,
@@ -121,7 +123,7 @@ pub enum InspectError {
     Table(#[from] TableError),
 }
 
-/// Summarizes an AnnData file (`.h5ad`) or a table (by extension).
+/// Summarizes an AnnData file (`.h5ad`), a folder (Zarr, or of an instrument), or a table (by extension).
 ///
 /// A matrix that cannot be read is listed with the reason; everything else is still summarized.
 ///
@@ -129,6 +131,9 @@ pub enum InspectError {
 ///
 /// Returns an error if the file cannot be opened or is damaged.
 pub fn inspect_file(path: &Path) -> Result<FileSummary, InspectError> {
+    if is_instrument_folder(path) {
+        return Ok(inspect_folder(path)?);
+    }
     match TableFormat::of_path(path) {
         Ok(format) => Ok(crate::tables::inspect(path, format)?),
         Err(_) => Ok(inspect_anndata(path)?),
@@ -138,11 +143,40 @@ pub fn inspect_file(path: &Path) -> Result<FileSummary, InspectError> {
 fn inspect_anndata(path: &Path) -> Result<FileSummary, ReadError> {
     // A matrix in a form that cannot be read must not hide the rest of the file.
     let section = AnnData::open_without_matrix(path)?;
-    let matrix = summarize_matrix("X", AnnData::open(path));
+    let provenance = section.unstructured_text("tissuenarrator/provenance")?;
     let layers =
-        section.layers().iter().map(|layer| summarize_matrix(&format!("layers/{layer}"), AnnData::open_layer(path, layer))).collect();
-    let names = section.columns();
-    let columns = names.iter().map(|name| summarize_column(&section, name)).collect::<Result<Vec<_>, _>>()?;
+        section.layers().iter().map(|layer| summarize_anndata_matrix(&format!("layers/{layer}"), AnnData::open_layer(path, layer)));
+    let raw = section.has_raw()?.then(|| summarize_anndata_matrix(RAW, AnnData::open_raw(path)));
+    let summary = summarize(&section)?;
+    Ok(FileSummary {
+        format: if section.container() == "Zarr" { "AnnData, Zarr" } else { "AnnData" }.to_owned(),
+        matrix: Some(summarize_anndata_matrix("X", AnnData::open(path))),
+        layers: layers.chain(raw).collect(),
+        provenance: provenance.as_deref().and_then(Provenance::from_json),
+        ..summary
+    })
+}
+
+fn inspect_folder(path: &Path) -> Result<FileSummary, ReadError> {
+    let section = InstrumentFolder::open(path)?;
+    let summary = summarize(&section)?;
+    let documented = match section.length_unit(None) {
+        LengthUnit::Micrometers => Some("micrometers (documented)".to_owned()),
+        LengthUnit::Millimeters => Some("millimeters (documented)".to_owned()),
+        LengthUnit::Pixels => Some("pixels (documented): give their size in micrometers with --pixel-size".to_owned()),
+        LengthUnit::Unstated => None,
+    };
+    Ok(FileSummary {
+        format: section.instrument().to_string(),
+        matrix: Some(summarize_matrix(("counts".to_owned(), "counts of the instrument".to_owned()), &section)),
+        unit: documented.or(summary.unit),
+        ..summary
+    })
+}
+
+/// Summarizes everything but the matrices and what only one format has.
+fn summarize<R: SectionReader>(section: &R) -> Result<FileSummary, ReadError> {
+    let columns = section.columns().iter().map(|name| summarize_column(section, name)).collect::<Result<Vec<_>, _>>()?;
     let pairs = section.coordinates()?;
     let candidates = find_candidates(&columns);
     let best = |role| candidates.iter().find(|candidate| candidate.role == role).map(|candidate| candidate.column.as_str());
@@ -157,15 +191,11 @@ fn inspect_anndata(path: &Path) -> Result<FileSummary, ReadError> {
         }
         _ => pairs.clone(),
     };
-    let provenance = section.unstructured_text("tissuenarrator/provenance")?;
     Ok(FileSummary {
-        file: path.display().to_string(),
-        format: "AnnData".to_owned(),
+        file: section.file_name(),
         rows: section.n_cells(),
         genes: Some(section.genes().len()),
         first_genes: section.genes().iter().take(SHOWN_VALUES).cloned().collect(),
-        matrix: Some(matrix),
-        layers,
         columns,
         has_spatial_coordinates: pairs.is_some(),
         unit: coordinates.and_then(|coordinates| {
@@ -173,22 +203,24 @@ fn inspect_anndata(path: &Path) -> Result<FileSummary, ReadError> {
             guess_unit(area, cells)
         }),
         sections: sections.as_ref().map(count_sections).unwrap_or_default(),
-        provenance: provenance.as_deref().and_then(Provenance::from_json),
         candidates,
+        ..FileSummary::default()
     })
 }
 
-/// Summarizes a matrix, or says why it cannot be read.
-fn summarize_matrix(name: &str, opened: Result<AnnData, ReadError>) -> MatrixSummary {
-    let unreadable = |error: ReadError| MatrixSummary { name: name.to_owned(), encoding: error.to_string(), values: None };
-    let section = match opened {
-        Ok(section) => section,
-        Err(error) => return unreadable(error),
-    };
-    let (name, encoding) = section.matrix_encoding();
+/// Summarizes a matrix, or says why it cannot be opened.
+fn summarize_anndata_matrix(name: &str, opened: Result<AnnData, ReadError>) -> MatrixSummary {
+    match opened {
+        Ok(section) => summarize_matrix(section.matrix_encoding(), &section),
+        Err(error) => MatrixSummary { name: name.to_owned(), encoding: error.to_string(), values: None },
+    }
+}
+
+/// Summarizes the first cells of a matrix, or says why they cannot be read.
+fn summarize_matrix<R: SectionReader>((name, encoding): (String, String), section: &R) -> MatrixSummary {
     let cells = section.n_cells().min(SAMPLE_CELLS).min(section.rows_per_block());
     match section.rows(0..cells) {
-        Err(error) => unreadable(error),
+        Err(error) => MatrixSummary { name, encoding: error.to_string(), values: None },
         Ok(rows) => {
             let values = || rows.values().iter().copied();
             let scale = ValueScale::of_values(values());
@@ -208,7 +240,7 @@ fn summarize_matrix(name: &str, opened: Result<AnnData, ReadError>) -> MatrixSum
     }
 }
 
-fn summarize_column(section: &AnnData, name: &str) -> Result<ColumnSummary, ReadError> {
+fn summarize_column<R: SectionReader>(section: &R, name: &str) -> Result<ColumnSummary, ReadError> {
     let kind = section.column_kind(name)?;
     let (distinct, examples) = match kind {
         ColumnKind::Number | ColumnKind::Integer => (None, number_range(&section.number_column(name)?)),
@@ -268,7 +300,7 @@ pub(crate) fn guess_unit(area: f64, cells: usize) -> Option<String> {
         spacing if spacing < 80.0 => "micrometers",
         _ => "pixels or nanometers, too sparse for micrometers",
     };
-    Some(format!("{unit} (a cell every {} units)", (spacing * 1e3).round() / 1e3))
+    Some(format!("{unit}, it seems (a cell every {} units)", (spacing * 1e3).round() / 1e3))
 }
 
 /// Returns the area of the boxes around the cells of each section, and how many cells they hold.
@@ -302,7 +334,7 @@ impl std::fmt::Display for FileSummary {
             writeln!(f)?;
         }
         if self.has_spatial_coordinates {
-            writeln!(f, "  obsm/spatial     coordinates")?;
+            writeln!(f, "  {:<16} of all cells", "coordinates")?;
         }
         writeln!(f, "columns")?;
         for column in &self.columns {
@@ -321,13 +353,13 @@ impl std::fmt::Display for FileSummary {
             writeln!(f, "--{:<15} {} ({})", candidate.role.as_str(), candidate.column, candidate.reason)?;
         }
         if let Some(unit) = &self.unit {
-            writeln!(f, "coordinates seem to be in {unit}")?;
+            writeln!(f, "coordinates are in {unit}")?;
         }
         for (section, cells) in &self.sections {
             writeln!(f, "  {section:<16} {cells} cells")?;
         }
         if let Some(provenance) = &self.provenance {
-            writeln!(f, "made by {} {}", provenance.step, provenance.version)?;
+            writeln!(f, "made by {provenance}")?;
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Files of spatial transcriptomics: AnnData (`.h5ad`) and tables (Parquet, CSV, TSV), streamed.
+//! Files of spatial transcriptomics: AnnData (`.h5ad`), the folders of Xenium, MERSCOPE and CosMx, and tables (Parquet, CSV,
+//! TSV), streamed.
 //!
 //! Expression is read in blocks of rows and tables in batches, so memory does not grow with the number of genes or the
 //! length of sentences; of every cell only its name, place and codes are held. Output appears complete or not at all. No
@@ -27,28 +28,38 @@
 //!
 //! # Which type do I need?
 //!
-//! - [`AnnData`] reads an `.h5ad` file; [`SectionReader`] is the seam for other containers; [`AnnDataWriter`] writes one
-//!   that anndata and scanpy open.
-//! - [`encode_file`] turns such a file into a table of cells; [`EncodedCells`] yields the records without a table.
+//! - [`open_section`] opens whatever holds a section: [`AnnData`] an `.h5ad` file (or a Zarr folder), [`InstrumentFolder`] the
+//!   output of an instrument; [`SectionReader`] is the seam for other containers.
+//! - [`encode_file`] turns such a section into a table of cells; [`EncodedCells`] yields the records without a table.
+//! - [`AnnDataWriter`] writes an `.h5ad` file that anndata and scanpy open.
 //! - [`TableReader`] and [`TableWriter`] handle tables of any [`TableRecord`]: `CellRecord`, `SentenceRecord`, `TaskRecord`,
 //!   `GeneratedRecord` and `SurpriseRecord` of `tn-sentence`, and [`TruthRecord`].
 //! - [`TokenTableWriter`] writes training sequences as tokens, for other training programs; [`TokenTableReader`] reads them.
 //! - [`inspect_file`] says what is in a file that one has just been given.
 //! - [`Provenance`] records where a file came from; [`AtomicFile`] is for outputs of any other format.
 //!
+//! # Features
+//!
+//! - `zarr`: AnnData and SpatialData folders in Zarr, format 2 or 3. It compiles the C library of Blosc, so it is off by
+//!   default and needs a C compiler.
+//!
 //! # What is not read
 //!
-//! Matrices by columns (CSC), tables of anndata before 0.7, and compression by plugins such as zstd or Blosc: the error
-//! says how to save the file again.
+//! Tables of anndata before 0.7, and compression of HDF5 by plugins other than LZF, LZ4 and zstd, such as Blosc: the error
+//! says how to save the file again. Of SpatialData only tables are read, no images, points or shapes.
 
 mod anndata;
 mod candidates;
+mod cell_buckets;
 mod encode;
 mod inspect;
+mod instruments;
+mod open;
 mod output;
 mod provenance;
 mod read_error;
 mod section_reader;
+mod storage;
 mod tables;
 mod token_table;
 
@@ -58,10 +69,12 @@ pub use encode::{
     EncodeOptions, EncodeSectionError, EncodeSummary, EncodedCells, Normalization, PANEL_KEY, TARGET_SUM, ValueScale, encode_file,
 };
 pub use inspect::{Candidate, ColumnSummary, FileSummary, InspectError, LogarithmBase, MatrixSummary, ValueSummary, inspect_file};
+pub use instruments::{Instrument, InstrumentFolder};
+pub use open::open_section;
 pub use output::AtomicFile;
 pub use provenance::{InputFile, PROVENANCE_KEY, Provenance, TOKENIZER_KEY, TRUTH_KEY, content_hash};
 pub use read_error::ReadError;
-pub use section_reader::{MISSING, SectionReader, SparseRows, TextColumn};
+pub use section_reader::{LengthUnit, MISSING, SectionReader, SparseRows, TextColumn};
 pub use tables::{
     ColumnSpec, InvalidValue, RowReader, RowWriter, TableError, TableFormat, TableReader, TableRecord, TableWriter, TruthRecord,
 };

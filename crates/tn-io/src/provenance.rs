@@ -1,9 +1,10 @@
 //! Where a table came from: inputs, options, seed and version.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,15 +66,15 @@ impl Provenance {
         self
     }
 
-    /// Adds an input, reading it once to hash it.
+    /// Adds an input, reading it once to hash it. A folder (Zarr) is hashed with all its files, as the text of one line a
+    /// file, in the order of their paths: the path below the folder with `/`, its size and its hash.
     ///
     /// # Errors
     ///
-    /// Returns an error if the file cannot be read.
+    /// Returns an error if the file, or a file of the folder, cannot be read.
     pub fn with_input<P: AsRef<Path>>(mut self, path: P) -> io::Result<Self> {
         let path = path.as_ref();
-        let mut file = File::open(path)?;
-        let (hash, bytes) = content_hash(&mut file)?;
+        let (hash, bytes) = if path.is_dir() { folder_hash(path)? } else { content_hash(File::open(path)?)? };
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.inputs.push(InputFile { name, bytes, hash: format!("{hash:016x}") });
         Ok(self)
@@ -88,6 +89,23 @@ impl Provenance {
     /// Reads a record from JSON, or returns nothing if the text is none.
     pub fn from_json(json: &str) -> Option<Self> {
         serde_json::from_str(json).ok()
+    }
+}
+
+/// Prints the record for a terminal: the step, then a line for each input and each option that is set.
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.step, self.version)?;
+        if let Some(seed) = self.seed {
+            write!(f, ", seed {seed}")?;
+        }
+        for InputFile { name, bytes, hash } in &self.inputs {
+            write!(f, "\n  from {name} ({bytes} bytes, hash {hash})")?;
+        }
+        for (name, value) in self.options.iter().filter(|(_, value)| !value.is_null()) {
+            write!(f, "\n  {name}: {value}")?;
+        }
+        Ok(())
     }
 }
 
@@ -118,6 +136,32 @@ pub fn content_hash<R: Read>(mut reader: R) -> io::Result<(u64, u64)> {
     }
 }
 
+/// Returns the hash of a folder, and the bytes of its files.
+fn folder_hash(folder: &Path) -> io::Result<(u64, u64)> {
+    let mut files = BTreeMap::new();
+    list_files(folder, "", &mut files)?;
+    let (mut listing, mut bytes) = (String::new(), 0);
+    for (name, path) in files {
+        let (hash, length) = content_hash(File::open(path)?)?;
+        listing.push_str(&format!("{name}\t{length}\t{hash:016x}\n"));
+        bytes += length;
+    }
+    Ok((content_hash(listing.as_bytes())?.0, bytes))
+}
+
+fn list_files(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            list_files(&path, &format!("{name}/"), files)?;
+        } else {
+            files.insert(name, path);
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +174,25 @@ mod tests {
         assert_ne!(hash(b"abc"), hash(b"abc\0"));
         assert_eq!(hash(&[7; 200_000]).1, 200_000);
         assert_ne!(hash(&[7; 200_000]).0, hash(&[7; 200_001]).0);
+    }
+
+    #[test]
+    fn names_and_contents_decide_the_hash_of_a_folder() {
+        let hash = |files: &[(&str, &str)]| {
+            let folder = tempfile::tempdir().unwrap();
+            for (name, content) in files {
+                let path = folder.path().join(name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                std::fs::write(path, content).unwrap();
+            }
+            let input = Provenance::new("encode").with_input(folder.path()).unwrap().inputs.remove(0);
+            (input.hash, input.bytes)
+        };
+        let files = [("zarr.json", "{}"), ("X/c/0", "abc")];
+        assert_eq!(hash(&files), hash(&[files[1], files[0]]));
+        assert_eq!(hash(&files).1, 5);
+        assert_ne!(hash(&files).0, hash(&[files[0], ("X/c/1", "abc")]).0);
+        assert_ne!(hash(&files).0, hash(&[files[0], ("X/c/0", "abd")]).0);
     }
 
     #[test]

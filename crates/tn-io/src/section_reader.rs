@@ -1,19 +1,24 @@
 //! Expression files as blocks of rows.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
-use crate::ReadError;
+use crate::{ColumnKind, ReadError};
 
 /// The code of a missing value in a [`TextColumn`].
 pub const MISSING: u32 = u32::MAX;
 
 /// A file of cells, read in blocks of rows, never as a whole.
 ///
-/// [`AnnData`](crate::AnnData) is the implementation of this crate; others can be encoded and inspected the same way.
-/// Methods take `&self`, so several blocks can be read at once.
+/// [`AnnData`](crate::AnnData) and [`InstrumentFolder`](crate::InstrumentFolder) are the implementations of this crate, and
+/// [`open_section`](crate::open_section) picks the one that reads a path; others can be encoded the same way. Methods take
+/// `&self`, so several blocks can be read at once.
 pub trait SectionReader: Sync {
     /// Returns the name of the file, for messages.
     fn file_name(&self) -> String;
+
+    /// Returns the files and folders that are read, for the record of where an output came from.
+    fn inputs(&self) -> Vec<PathBuf>;
 
     /// Returns the number of cells.
     fn n_cells(&self) -> usize;
@@ -45,12 +50,24 @@ pub trait SectionReader: Sync {
     /// Returns an error if there is no such column, it holds no numbers or it cannot be read.
     fn number_column(&self, name: &str) -> Result<Vec<f64>, ReadError>;
 
-    /// Returns the coordinates of all cells where the file keeps them outside its columns (`obsm/spatial`).
+    /// Says what a column holds.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there is no such column or it cannot be read.
+    fn column_kind(&self, name: &str) -> Result<ColumnKind, ReadError>;
+
+    /// Returns the coordinates of all cells where they are not in columns `x` and `y`: `obsm/spatial`, or the columns that
+    /// the instrument's manual names.
     ///
     /// # Errors
     ///
     /// Returns an error if they are there but cannot be read.
     fn coordinates(&self) -> Result<Option<Vec<[f64; 2]>>, ReadError>;
+
+    /// Returns the unit of a column of coordinates, or that of [`SectionReader::coordinates`] if no column is named, as far
+    /// as the format documents it.
+    fn length_unit(&self, column: Option<&str>) -> LengthUnit;
 
     /// Returns the expression of a range of cells.
     ///
@@ -65,6 +82,20 @@ pub trait SectionReader: Sync {
 
     /// Returns a number of rows that is good to read at once: a few megabytes.
     fn rows_per_block(&self) -> usize;
+}
+
+/// The unit of coordinates, by the manual of the format. Nothing is guessed from the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LengthUnit {
+    /// Micrometers.
+    Micrometers,
+    /// Millimeters.
+    Millimeters,
+    /// Pixels, whose size the file does not say.
+    Pixels,
+    /// The format does not say: taken as micrometers unless the size of a pixel is given.
+    Unstated,
 }
 
 /// A block of rows without their zeros.

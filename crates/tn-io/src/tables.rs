@@ -1,13 +1,14 @@
 //! Tables of records: Parquet, or CSV and TSV by extension.
 
 mod cells;
-mod column;
-mod delimited;
+pub(crate) mod column;
+pub(crate) mod delimited;
 mod error;
 mod generated;
 mod inspect;
 pub(crate) mod parquet_file;
 mod sentences;
+pub(crate) mod source;
 mod surprise;
 mod tasks;
 mod truth;
@@ -23,8 +24,9 @@ pub use self::truth::TruthRecord;
 pub(crate) use self::inspect::inspect;
 
 use self::column::Batch;
-use self::delimited::{DelimitedReader, DelimitedWriter};
-use self::parquet_file::{ParquetReader, ParquetWriter};
+use self::delimited::DelimitedWriter;
+use self::parquet_file::ParquetWriter;
+use self::source::Source;
 use crate::ColumnKind;
 
 /// Rows that are held at once.
@@ -82,11 +84,14 @@ impl TableFormat {
     }
 }
 
-/// Reads a table row by row, in batches, never as a whole.
+/// Reads a table row by row, in batches, never as a whole. Text may be compressed: `.csv.gz`, `.tsv.gz`.
 ///
 /// Text may be stored as any kind of Arrow string, also as a dictionary, or as numbers; numbers of any width are
 /// accepted; a list of text may be a list or, as in CSV files, text that looks like one. Columns the records do not know
 /// are ignored, but those of cells become their metadata.
+///
+/// A Parquet or compressed file that was cut short is an error. Plain text that was cut short after a whole value cannot be
+/// told from a shorter table: use Parquet where that matters.
 ///
 /// # Examples
 ///
@@ -111,12 +116,6 @@ pub struct TableReader<R> {
     record: PhantomData<fn() -> R>,
 }
 
-#[derive(Debug)]
-enum Source {
-    Parquet(Box<ParquetReader>),
-    Delimited(Box<DelimitedReader>),
-}
-
 impl<R: TableRecord> TableReader<R> {
     /// Opens a table.
     ///
@@ -125,21 +124,13 @@ impl<R: TableRecord> TableReader<R> {
     /// Returns an error if the file cannot be opened, is damaged, lacks a column or has a column of the wrong type.
     pub fn open<P: AsRef<Path>>(path: P) -> Result<Self, TableError> {
         let path = path.as_ref();
-        let (specs, others) = (R::columns(), R::keeps_other_columns());
-        let source = match TableFormat::of_path(path)? {
-            TableFormat::Parquet => Source::Parquet(Box::new(ParquetReader::open(path, &specs, others)?)),
-            TableFormat::Csv => Source::Delimited(Box::new(DelimitedReader::open(path, b',', &specs, others)?)),
-            TableFormat::Tsv => Source::Delimited(Box::new(DelimitedReader::open(path, b'\t', &specs, others)?)),
-        };
+        let source = Source::open(path, &R::columns(), R::keeps_other_columns())?;
         Ok(Self { path: path.to_owned(), source, batch: Batch::default(), next: 0, rows_before: 0, finished: false, record: PhantomData })
     }
 
     /// Returns the key-value metadata of the file (none in CSV and TSV files).
     pub fn metadata(&self) -> BTreeMap<String, String> {
-        match &self.source {
-            Source::Parquet(reader) => reader.metadata(),
-            Source::Delimited(_) => BTreeMap::new(),
-        }
+        self.source.metadata()
     }
 
     /// Reads all rows.
@@ -155,11 +146,7 @@ impl<R: TableRecord> TableReader<R> {
         while self.next == self.batch.rows {
             self.rows_before += self.batch.rows;
             self.next = 0;
-            let batch = match &mut self.source {
-                Source::Parquet(reader) => reader.next_batch()?,
-                Source::Delimited(reader) => reader.next_batch(BATCH_ROWS)?,
-            };
-            match batch {
+            match self.source.next_batch()? {
                 Some(batch) => self.batch = batch,
                 None => return Ok(None),
             }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tn_io::{AnnData, ReadError, SectionReader, TableError, TableReader};
-use tn_sentence::CellRecord;
+use tn_io::{AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, ReadError, SectionReader, TableError, TableReader, encode_file};
+use tn_sentence::{CellRecord, Position};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/golden/anndata")).join(name)
@@ -30,9 +30,9 @@ fn read_all(path: &Path) -> Result<(), ReadError> {
 fn a_file_cut_off_anywhere_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cut.h5ad");
-    for name in ["csr.h5ad", "dense.h5ad", "nullable.h5ad"] {
+    for name in ["csr.h5ad", "csc.h5ad", "dense.h5ad", "nullable.h5ad"] {
         let bytes = fs::read(golden(name)).unwrap();
-        let lengths = (0..200).chain((200..bytes.len()).step_by(bytes.len() / 60)).chain(bytes.len() - 8..bytes.len());
+        let lengths = (0..200).chain((200..bytes.len()).step_by(bytes.len() / 60)).chain(bytes.len() - 200..bytes.len());
         for length in lengths {
             fs::write(&path, &bytes[..length]).unwrap();
             assert!(read_all(&path).is_err(), "{name} cut to {length} bytes was read");
@@ -41,10 +41,29 @@ fn a_file_cut_off_anywhere_is_an_error() {
 }
 
 #[test]
+fn a_table_cut_off_at_any_byte_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, table) = (folder.path().join("a.h5ad"), folder.path().join("a.parquet"));
+    let mut writer = AnnDataWriter::create(&file, &["A", "B"], &["section"]).unwrap();
+    let position = Position::new(1.0, 2.0).unwrap();
+    writer.push(&AnnDataRow { name: "c", position, columns: &["s"], genes: &[0, 1], values: &[1.0, 2.0] }).unwrap();
+    writer.finish().unwrap();
+    encode_file(&file, &table, &EncodeOptions::new()).unwrap();
+
+    let length = fs::metadata(&table).unwrap().len();
+    let cut = fs::OpenOptions::new().write(true).open(&table).unwrap();
+    for length in (0..length).rev() {
+        cut.set_len(length).unwrap();
+        let read = TableReader::<CellRecord>::open(&table).and_then(TableReader::read_all);
+        assert!(read.is_err(), "cut to {length} bytes was read");
+    }
+}
+
+#[test]
 fn a_file_with_changed_bytes_never_panics() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("changed.h5ad");
-    for name in ["csr.h5ad", "old_categories.h5ad"] {
+    for name in ["csr.h5ad", "csc.h5ad", "old_categories.h5ad"] {
         let bytes = fs::read(golden(name)).unwrap();
         for (round, place) in (0..bytes.len()).step_by(67).enumerate() {
             let mut changed = bytes.clone();

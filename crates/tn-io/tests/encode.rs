@@ -97,6 +97,32 @@ fn layers_coordinates_and_normalization_can_be_chosen() {
     assert_eq!(cells[0].position, Position::new(1.5, 5.0).unwrap());
 }
 
+#[test]
+fn coordinates_in_pixels_become_micrometers_only_when_asked() {
+    let file = golden("csr.h5ad");
+    let pixels = EncodeOptions::new().with_pixel_size(0.108);
+    assert_eq!(encode(&file, &EncodeOptions::new()).unwrap()[0].position, Position::new(1.5, 5.0).unwrap());
+    assert_eq!(encode(&file, &pixels).unwrap()[0].position, Position::new(1.5 * 0.108, 5.0 * 0.108).unwrap());
+    let places = encode(&golden("spatial_only.h5ad"), &pixels).unwrap();
+    assert_eq!(places[0].position, Position::new(1.5 * 0.108, 5.0 * 0.108).unwrap());
+}
+
+#[test]
+fn raw_is_encoded_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let encode = |layer: Option<&str>| {
+        let options = layer.map_or_else(EncodeOptions::new, |layer| EncodeOptions::new().with_layer(layer));
+        let table = folder.path().join("cells.parquet");
+        encode_file(&golden("../sections/gzip.h5ad"), &table, &options).unwrap();
+        let reader = TableReader::<CellRecord>::open(&table).unwrap();
+        let panel: Vec<String> = serde_json::from_str(&reader.metadata()[PANEL_KEY]).unwrap();
+        (panel.len(), reader.read_all().unwrap().iter().map(|cell| cell.ranking.len()).sum::<usize>())
+    };
+    let (x, raw) = (encode(None), encode(Some("raw/X")));
+    assert_eq!((x.0, raw.0), (7, 11));
+    assert!(raw.1 > x.1);
+}
+
 fn check_error(result: Result<Vec<CellRecord>, EncodeSectionError>, expected: &str) {
     let error = result.unwrap_err();
     assert!(error.to_string().contains(expected), "{error}");
@@ -128,6 +154,7 @@ fn unusable_expression_is_refused() {
     };
     check(&["A", "B"], &[1.0, -2.0], "cell c0 of");
     check(&["A", "B"], &[1.0, f32::NAN], "cell c0 of");
+    check(&["A", "B"], &[1.0, f32::INFINITY], "cell c0 of");
     check(&["A", "B"], &[0.5, 300.0], "--normalize");
     check(&["A", "a"], &[1.0, 2.0], "no usable panel");
 }

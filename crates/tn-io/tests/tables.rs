@@ -1,6 +1,7 @@
 //! Tables of every record type, in every format.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -236,6 +237,63 @@ fn tables_of_other_programs_are_read() {
     assert_eq!((cells[0].position.x(), cells[1].position.y()), (1.5, 4.0));
     assert_eq!(cells[0].metadata.iter().collect::<Vec<_>>(), [("class", "Astro"), ("volume", "0.5")]);
     assert!(cells[1].metadata.is_empty());
+}
+
+#[test]
+fn text_may_be_compressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("tasks.tsv");
+    let mut writer = TableWriter::create(&plain).unwrap();
+    writer.write_all(&[task("a"), task("b")]).unwrap();
+    writer.finish().unwrap();
+    let path = folder.path().join("tasks.tsv.gz");
+    let mut encoder = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    encoder.write_all(&fs::read(&plain).unwrap()).unwrap();
+    encoder.finish().unwrap();
+    assert_eq!(TableReader::<TaskRecord>::open(&path).unwrap().read_all().unwrap(), [task("a"), task("b")]);
+
+    let bytes = fs::read(&path).unwrap();
+    for length in 0..bytes.len() {
+        fs::write(&path, &bytes[..length]).unwrap();
+        assert!(TableReader::<TaskRecord>::open(&path).and_then(TableReader::read_all).is_err(), "cut to {length} bytes");
+    }
+    assert!(matches!(TableWriter::<TaskRecord>::create(&path), Err(TableError::UnknownFormat { .. })));
+}
+
+#[test]
+fn the_misspelled_column_of_published_tables_is_read() {
+    let text = |values: &[&str]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
+    let number = |value: f32| -> ArrayRef { Arc::new(Float32Array::from(vec![value])) };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("published.parquet");
+    let cells = |extra: Vec<(&'static str, ArrayRef)>| {
+        let own = vec![
+            ("cell_name", text(&["a"])),
+            ("sentence", text(&["GFAP"])),
+            ("x", number(1.0)),
+            ("y", number(2.0)),
+            ("section", text(&["s"])),
+        ];
+        write_arrow(&path, [own, extra].concat());
+        TableReader::<CellRecord>::open(&path).unwrap().read_all().unwrap().remove(0).metadata
+    };
+    let metadata = cells(vec![("neigbor_class", text(&["T cell"]))]);
+    assert_eq!((metadata.get("neighbor_class"), metadata.get("neigbor_class")), (Some("T cell"), None));
+    let metadata = cells(vec![("neigbor_class", text(&["T cell"])), ("neighbor_class", text(&["B cell"]))]);
+    assert_eq!((metadata.get("neighbor_class"), metadata.get("neigbor_class")), (Some("B cell"), Some("T cell")));
+
+    let task = task("a");
+    write_arrow(
+        &path,
+        vec![
+            ("cell_name", text(&[&task.cell_name])),
+            ("prompt", text(&[&task.prompt])),
+            ("answer", text(&[&task.answer])),
+            ("neigbor_class", text(&["['T cell', 'B cell']"])),
+        ],
+    );
+    let read = TableReader::<TaskRecord>::open(&path).unwrap().read_all().unwrap().remove(0);
+    assert_eq!((read.cell_name, read.answer, read.class.as_str()), (task.cell_name, task.answer, "Astro"));
 }
 
 #[test]

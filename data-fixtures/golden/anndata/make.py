@@ -78,20 +78,6 @@ def main():
         file["var"] = np.array([(b"Gfap",)], dtype=[("index", "S4")])
         file["X"] = COUNTS[:1, :1]
 
-    # zstd through a filter that plain HDF5 does not have: the chunk is marked with an unknown number.
-    make(COUNTS).write_h5ad("unknown_filter.h5ad")
-    with h5py.File("unknown_filter.h5ad", "r+") as file:
-        attributes = dict(file["X"].attrs)
-        del file["X"]
-        space = h5py.h5s.create_simple(COUNTS.shape)
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        plist.set_chunk(COUNTS.shape)
-        plist.set_filter(32015, h5py.h5z.FLAG_OPTIONAL, (3,))
-        dataset = h5py.Dataset(h5py.h5d.create(file.id, b"X", h5py.h5t.IEEE_F32LE, space, plist))
-        dataset.id.write_direct_chunk((0, 0), COUNTS.tobytes(), filter_mask=0)
-        for name, value in attributes.items():
-            dataset.attrs[name] = value
-
     versions = {"python": sys.version.split()[0], "anndata": anndata.__version__, "h5py": h5py.__version__, "hdf5": h5py.version.hdf5_version}
     with open("versions.json", "w") as file:
         json.dump(versions, file, indent=2)

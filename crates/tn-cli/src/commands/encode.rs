@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tissuenarrator::io::{AnnData, EncodeOptions, Normalization, SectionReader, TARGET_SUM, encode_file};
+use tissuenarrator::io::{EncodeOptions, Normalization, TARGET_SUM, encode_file, open_section};
 use tissuenarrator::sentence::TieBreak;
 
 use crate::error::CliError;
@@ -18,20 +18,23 @@ const KNOWN_COLUMNS: [&str; 4] = ["class", "split", "spatial_domain", "perturbat
 /// Files are read in blocks, so memory does not grow with their size.
 #[derive(Args, Debug)]
 pub(crate) struct Encode {
-    /// Expression (.h5ad)
+    /// Expression: .h5ad, the output folder of Xenium, MERSCOPE or CosMx, or a Zarr folder
     file: PathBuf,
     /// Table of cells
     #[arg(short, long, value_name = "CELLS.parquet")]
     output: PathBuf,
-    /// Layer to take in place of X
+    /// Layer to take in place of X; raw/X for that of raw
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
-    /// Column of horizontal coordinates, in micrometers [default: x, or obsm/spatial]
+    /// Column of horizontal coordinates, in micrometers [default: x, or obsm/spatial, or the instrument's]
     #[arg(long, value_name = "COLUMN")]
     x: Option<String>,
-    /// Column of vertical coordinates, in micrometers [default: y, or obsm/spatial]
+    /// Column of vertical coordinates, in micrometers [default: y, or obsm/spatial, or the instrument's]
     #[arg(long, value_name = "COLUMN")]
     y: Option<String>,
+    /// Micrometers that a pixel is wide, where coordinates are in pixels: CosMx (0.12028), Perturb-FISH (0.108)
+    #[arg(long, value_name = "MICROMETERS")]
+    pixel_size: Option<f64>,
     /// Column of sections: cells that share a coordinate frame [default: section]
     #[arg(long, value_name = "COLUMN")]
     section: Option<String>,
@@ -97,6 +100,9 @@ impl Encode {
         if self.x.is_some() || self.y.is_some() {
             options = options.with_coordinates(self.x.as_deref().unwrap_or("x"), self.y.as_deref().unwrap_or("y"));
         }
+        if let Some(micrometers) = self.pixel_size {
+            options = options.with_pixel_size(micrometers);
+        }
         if let Some(section) = &self.section {
             options = options.with_section(section);
         }
@@ -110,11 +116,7 @@ impl Encode {
         if let Some(columns) = &self.columns {
             return Ok(columns.iter().map(|column| column.trim().to_owned()).filter(|column| !column.is_empty()).collect());
         }
-        let section = match &self.layer {
-            None => AnnData::open(&self.file)?,
-            Some(layer) => AnnData::open_layer(&self.file, layer)?,
-        };
-        let present = section.columns();
+        let present = open_section(&self.file, self.layer.as_deref())?.columns();
         Ok(KNOWN_COLUMNS.into_iter().filter(|name| present.iter().any(|column| column == name)).map(str::to_owned).collect())
     }
 }

@@ -8,10 +8,10 @@ use tissuenarrator::io::inspect_file;
 use crate::error::CliError;
 use crate::report::Report;
 
-/// Show what is in an .h5ad file or a table, and which columns could be what.
+/// Show what is in a file or folder of expression or a table, and which columns could be what.
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// Expression (.h5ad) or table (.parquet, .csv, .tsv)
+    /// Expression (.h5ad, or a folder: Xenium, MERSCOPE, CosMx, Zarr) or table (.parquet, .csv, .tsv)
     file: PathBuf,
 }
 

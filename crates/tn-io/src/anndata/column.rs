@@ -1,11 +1,7 @@
 //! Columns of an AnnData table: plain, categorical and nullable.
 
-use hdf5_reader::Dataset;
-use hdf5_reader::group::Group;
-use hdf5_reader::messages::datatype::Datatype;
-
-use super::storage::{Node, Storage, type_name};
 use crate::section_reader::{MISSING, TextColumn};
+use crate::storage::{Array, ElementType, Group, Node, Storage};
 use crate::{ColumnKind, ReadError};
 
 const RESAVE_COLUMN: &str = "save it again as strings, a category or numbers";
@@ -17,7 +13,7 @@ pub(super) struct Column<'s> {
     pub(super) object: String,
     pub(super) node: Node,
     /// Categories that old files keep in the group `__categories`.
-    pub(super) old_categories: Option<Box<Dataset>>,
+    pub(super) old_categories: Option<Array>,
 }
 
 impl Column<'_> {
@@ -26,19 +22,12 @@ impl Column<'_> {
         if self.old_categories.is_some() {
             return ColumnKind::Category;
         }
-        let of_dataset = |dataset: &Dataset| match dataset.dtype() {
-            Datatype::FloatingPoint { .. } => ColumnKind::Number,
-            Datatype::FixedPoint { .. } => ColumnKind::Integer,
-            Datatype::Enum { .. } => ColumnKind::Flag,
-            Datatype::String { .. } | Datatype::VarLen { .. } => ColumnKind::Text,
-            _ => ColumnKind::Other,
-        };
         match &self.node {
-            Node::Dataset(dataset) => of_dataset(dataset),
+            Node::Array(array) => kind_of(array),
             Node::Group(group) => match self.encoding().as_deref() {
                 Some("categorical") => ColumnKind::Category,
                 Some("nullable-integer" | "nullable-boolean" | "nullable-string-array") => {
-                    group.dataset("values").map_or(ColumnKind::Other, |values| of_dataset(&values))
+                    self.storage.array(group, &self.object, "values").map_or(ColumnKind::Other, |values| kind_of(&values))
                 }
                 _ => ColumnKind::Other,
             },
@@ -48,21 +37,21 @@ impl Column<'_> {
     /// Returns the values as text.
     pub(super) fn text(&self) -> Result<TextColumn, ReadError> {
         match &self.node {
-            Node::Dataset(codes) if self.old_categories.is_some() => {
-                let categories = self.old_categories.as_ref().map_or_else(|| Ok(Vec::new()), |c| self.dataset_text(c))?;
+            Node::Array(codes) if self.old_categories.is_some() => {
+                let categories = self.old_categories.as_ref().map_or_else(|| Ok(Vec::new()), |c| self.array_text(c).map(present))?;
                 self.categorical(codes, categories)
             }
-            Node::Dataset(dataset) => Ok(TextColumn::from_values(self.dataset_text(dataset)?.into_iter().map(Some))),
+            Node::Array(array) => Ok(TextColumn::from_values(self.array_text(array)?)),
             Node::Group(group) => match self.encoding().as_deref() {
                 Some("categorical") => {
-                    let categories = self.dataset_text(&self.part(group, "categories")?)?;
+                    let categories = self.categories(group)?;
                     self.categorical(&self.part(group, "codes")?, categories)
                 }
                 Some("nullable-integer" | "nullable-boolean" | "nullable-string-array") => {
-                    let values = self.dataset_text(&self.part(group, "values")?)?;
+                    let values = self.array_text(&self.part(group, "values")?)?;
                     let mask: Vec<i64> = self.storage.numbers(&self.part(group, "mask")?, &self.object)?;
                     let is_missing = mask.into_iter().map(|masked| masked != 0).chain(std::iter::repeat(false));
-                    Ok(TextColumn::from_values(values.into_iter().zip(is_missing).map(|(v, missing)| (!missing).then_some(v))))
+                    Ok(TextColumn::from_values(values.into_iter().zip(is_missing).map(|(v, missing)| v.filter(|_| !missing))))
                 }
                 other => Err(self.unsupported(other)),
             },
@@ -77,13 +66,13 @@ impl Column<'_> {
                 path: self.storage.path.clone(),
                 column: name.to_owned(),
                 found: match &self.node {
-                    Node::Dataset(dataset) if self.old_categories.is_none() => type_name(dataset).to_owned(),
+                    Node::Array(array) if self.old_categories.is_none() => array.element_type().name().to_owned(),
                     _ => self.kind().to_string(),
                 },
             });
         }
         match &self.node {
-            Node::Dataset(dataset) => self.storage.numbers(dataset, &self.object),
+            Node::Array(array) => self.storage.numbers(array, &self.object),
             Node::Group(group) => {
                 let values: Vec<f64> = self.storage.numbers(&self.part(group, "values")?, &self.object)?;
                 let mask: Vec<i64> = self.storage.numbers(&self.part(group, "mask")?, &self.object)?;
@@ -97,25 +86,21 @@ impl Column<'_> {
         self.node.text_attribute("encoding-type")
     }
 
-    fn part(&self, group: &Group, name: &str) -> Result<Dataset, ReadError> {
-        match self.storage.child(group, &self.object, name)? {
-            Some(Node::Dataset(dataset)) => Ok(*dataset),
-            // Categories can themselves be nullable; nobody writes them so on purpose.
-            Some(node @ Node::Group(_)) => Err(ReadError::UnsupportedEncoding {
-                path: self.storage.path.clone(),
-                object: format!("{}/{name}", self.object),
-                found: node.text_attribute("encoding-type").unwrap_or_else(|| "a group".to_owned()),
-                remedy: RESAVE_COLUMN,
-            }),
-            None => Err(ReadError::MissingObject {
-                path: self.storage.path.clone(),
-                object: format!("{}/{name}", self.object),
-                found: self.storage.members(group, &self.object)?.1,
-            }),
-        }
+    fn part(&self, group: &Group, name: &str) -> Result<Array, ReadError> {
+        self.storage.array(group, &self.object, name)
     }
 
-    fn categorical(&self, codes: &Dataset, categories: Vec<String>) -> Result<TextColumn, ReadError> {
+    /// Returns the categories, which a current anndata may store like a column that can have missing values.
+    fn categories(&self, group: &Group) -> Result<Vec<String>, ReadError> {
+        let object = format!("{}/categories", self.object);
+        let values = match self.storage.child(group, &self.object, "categories")? {
+            Some(Node::Group(nullable)) => self.storage.array(&nullable, &object, "values")?,
+            _ => self.part(group, "categories")?,
+        };
+        self.array_text(&values).map(present)
+    }
+
+    fn categorical(&self, codes: &Array, categories: Vec<String>) -> Result<TextColumn, ReadError> {
         let codes: Vec<i64> = self.storage.numbers(codes, &self.object)?;
         let codes = codes
             .into_iter()
@@ -135,19 +120,25 @@ impl Column<'_> {
         Ok(TextColumn { categories, codes })
     }
 
-    fn dataset_text(&self, dataset: &Dataset) -> Result<Vec<String>, ReadError> {
-        match dataset.dtype() {
-            Datatype::String { .. } | Datatype::VarLen { .. } => self.storage.strings(dataset, &self.object),
-            Datatype::Enum { .. } => {
-                let values: Vec<i64> = self.storage.numbers(dataset, &self.object)?;
-                Ok(values.into_iter().map(|value| if value == 0 { "false" } else { "true" }.to_owned()).collect())
+    /// Returns values as text; a number that is NaN is missing.
+    fn array_text(&self, array: &Array) -> Result<Vec<Option<String>>, ReadError> {
+        Ok(match array.element_type() {
+            ElementType::Text => self.storage.strings(array, &self.object)?.into_iter().map(Some).collect(),
+            ElementType::Flag => {
+                let values: Vec<i64> = self.storage.numbers(array, &self.object)?;
+                values.into_iter().map(|value| Some(if value == 0 { "false" } else { "true" }.to_owned())).collect()
             }
-            Datatype::FixedPoint { .. } | Datatype::FloatingPoint { .. } => {
-                let values: Vec<f64> = self.storage.numbers(dataset, &self.object)?;
-                Ok(values.into_iter().map(|value| value.to_string()).collect())
+            // Printed in their own precision: 0.1 in single precision is not 0.10000000149011612.
+            ElementType::Float { bytes: 4 } => {
+                let values: Vec<f32> = self.storage.numbers(array, &self.object)?;
+                values.into_iter().map(|value| (!value.is_nan()).then(|| value.to_string())).collect()
             }
-            _ => Err(self.unsupported(Some(type_name(dataset)))),
-        }
+            ElementType::Integer { .. } | ElementType::Unsigned { .. } | ElementType::Float { .. } => {
+                let values: Vec<f64> = self.storage.numbers(array, &self.object)?;
+                values.into_iter().map(|value| (!value.is_nan()).then(|| value.to_string())).collect()
+            }
+            other => return Err(self.unsupported(Some(other.name()))),
+        })
     }
 
     fn unsupported(&self, found: Option<&str>) -> ReadError {
@@ -157,5 +148,20 @@ impl Column<'_> {
             found: found.unwrap_or("a group without an encoding").to_owned(),
             remedy: RESAVE_COLUMN,
         }
+    }
+}
+
+/// Returns the texts of categories, none of which is missing.
+fn present(values: Vec<Option<String>>) -> Vec<String> {
+    values.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+fn kind_of(array: &Array) -> ColumnKind {
+    match array.element_type() {
+        ElementType::Float { .. } => ColumnKind::Number,
+        ElementType::Integer { .. } | ElementType::Unsigned { .. } => ColumnKind::Integer,
+        ElementType::Flag => ColumnKind::Flag,
+        ElementType::Text => ColumnKind::Text,
+        ElementType::Records | ElementType::Other => ColumnKind::Other,
     }
 }

@@ -1,50 +1,51 @@
-//! The expression matrix of an AnnData file, dense or as compressed sparse rows.
+//! The expression matrix of an AnnData file: dense, or compressed sparse rows or columns.
+
+mod transpose;
 
 use std::ops::Range;
 
-use hdf5_reader::Dataset;
-use hdf5_reader::group::Group;
-
-use super::storage::{Node, Storage, type_name};
+use self::transpose::Transposed;
 use crate::ReadError;
 use crate::section_reader::SparseRows;
+use crate::storage::{Array, Group, Node, Storage};
 
 /// Values of a block that are good to hold at once.
-const BLOCK_VALUES: usize = 2 << 20;
+pub(crate) const BLOCK_VALUES: usize = 2 << 20;
+/// Cells of a block that are good to hold at once.
+pub(crate) const BLOCK_CELLS: usize = 4_096;
 
-const RESAVE_CSC: &str = "save it again by rows: adata.X = adata.X.tocsr(); adata.write_h5ad(OUT)";
 const RESAVE_MATRIX: &str = "save it again with a current anndata: anndata.read_h5ad(IN).write_h5ad(OUT)";
 
 /// The expression matrix.
-pub(super) enum Matrix {
-    Dense(Box<Dataset>),
-    Csr { data: Box<Dataset>, indices: Box<Dataset>, indptr: Box<Dataset> },
+pub(crate) enum Matrix {
+    Dense(Array),
+    Csr(Compressed),
+    /// By genes; turned when rows are first asked for.
+    Csc(Compressed, Transposed),
+}
+
+/// A compressed sparse matrix: the values of line `i` (a cell or a gene) are `indptr[i]..indptr[i + 1]`.
+pub(crate) struct Compressed {
+    data: Array,
+    indices: Array,
+    indptr: Array,
 }
 
 impl Matrix {
     /// Opens a matrix; `object` is its name in messages, for example `layers/counts`.
-    pub(super) fn open(storage: &Storage, node: Node, object: &str, cells: usize, genes: usize) -> Result<Self, ReadError> {
+    pub(crate) fn open(storage: &Storage, node: Node, object: &str, cells: usize, genes: usize) -> Result<Self, ReadError> {
         let encoding = node.text_attribute("encoding-type").or_else(|| node.text_attribute("h5sparse_format"));
         match (node, encoding.as_deref()) {
-            (Node::Dataset(dataset), _) => {
-                let shape = dataset.shape();
-                if shape != [cells as u64, genes as u64] {
-                    let (expected, found) = match shape {
-                        [rows, columns] if *rows == cells as u64 => (genes, *columns as usize),
-                        [rows, ..] => (cells, *rows as usize),
-                        [] => (cells, 1),
-                    };
-                    return Err(ReadError::WrongLength { path: storage.path.clone(), object: object.to_owned(), expected, found });
-                }
-                Ok(Self::Dense(dataset))
+            (Node::Array(array), _) => {
+                check_shape(storage, object, array.shape(), cells, genes)?;
+                Ok(Self::Dense(array))
             }
-            (Node::Group(group), Some("csr_matrix" | "csr_array" | "csr")) => Self::open_csr(storage, &group, object, cells),
-            (Node::Group(_), Some(found @ ("csc_matrix" | "csc_array" | "csc"))) => Err(ReadError::UnsupportedEncoding {
-                path: storage.path.clone(),
-                object: object.to_owned(),
-                found: format!("{found} (by genes)"),
-                remedy: RESAVE_CSC,
-            }),
+            (Node::Group(group), Some("csr_matrix" | "csr_array" | "csr")) => {
+                Ok(Self::Csr(Compressed::open(storage, &group, object, cells)?))
+            }
+            (Node::Group(group), Some("csc_matrix" | "csc_array" | "csc")) => {
+                Ok(Self::Csc(Compressed::open(storage, &group, object, genes)?, Transposed::default()))
+            }
             (Node::Group(_), found) => Err(ReadError::UnsupportedEncoding {
                 path: storage.path.clone(),
                 object: object.to_owned(),
@@ -54,109 +55,129 @@ impl Matrix {
         }
     }
 
-    fn open_csr(storage: &Storage, group: &Group, object: &str, cells: usize) -> Result<Self, ReadError> {
-        let part = |name: &str| match storage.child(group, object, name)? {
-            Some(Node::Dataset(dataset)) => Ok(dataset),
-            _ => Err(ReadError::MissingObject {
-                path: storage.path.clone(),
-                object: format!("{object}/{name}"),
-                found: storage.members(group, object)?.1,
-            }),
+    /// Says how the matrix is stored.
+    pub(crate) fn encoding(&self) -> String {
+        let (form, data) = match self {
+            Self::Dense(array) => ("dense", array),
+            Self::Csr(parts) => ("compressed sparse rows", &parts.data),
+            Self::Csc(parts, _) => ("compressed sparse columns", &parts.data),
         };
+        format!("{form}, {}", data.element_type().name())
+    }
+
+    pub(crate) fn rows_per_block(&self, cells: usize, genes: usize) -> usize {
+        let values_per_row = match self {
+            Self::Dense(_) => genes,
+            Self::Csr(parts) | Self::Csc(parts, _) => parts.stored() as usize / cells.max(1),
+        };
+        (BLOCK_VALUES / values_per_row.max(1)).clamp(1, BLOCK_CELLS)
+    }
+
+    /// Returns the rows of a range of the `cells` cells.
+    pub(crate) fn rows(
+        &self,
+        storage: &Storage,
+        object: &str,
+        range: Range<usize>,
+        (cells, genes): (usize, usize),
+    ) -> Result<SparseRows, ReadError> {
+        match self {
+            Self::Dense(array) => {
+                let values: Vec<f32> = storage.number_range(array, object, range.start as u64, range.end as u64)?;
+                Ok(SparseRows::from_dense(&values, genes))
+            }
+            Self::Csr(parts) => parts.lines(storage, object, range, genes),
+            Self::Csc(parts, transposed) => {
+                transposed.rows(range, self.rows_per_block(cells, genes), storage, object, parts, (cells, genes))
+            }
+        }
+    }
+}
+
+fn check_shape(storage: &Storage, object: &str, shape: &[u64], cells: usize, genes: usize) -> Result<(), ReadError> {
+    let (expected, found) = match shape {
+        [rows, columns] if (*rows, *columns) == (cells as u64, genes as u64) => return Ok(()),
+        [rows, columns] if *rows == cells as u64 => (genes, *columns as usize),
+        [rows, ..] => (cells, *rows as usize),
+        [] => (cells, 1),
+    };
+    Err(ReadError::WrongLength { path: storage.path.clone(), object: object.to_owned(), expected, found })
+}
+
+impl Compressed {
+    /// Opens the three arrays of a matrix of `lines` lines.
+    pub(crate) fn open(storage: &Storage, group: &Group, object: &str, lines: usize) -> Result<Self, ReadError> {
+        let part = |name: &str| storage.array(group, object, name);
         let (data, indices, indptr) = (part("data")?, part("indices")?, part("indptr")?);
-        let check = |dataset: &Dataset, name: &str, expected: usize| {
-            let found = dataset.shape().iter().product::<u64>() as usize;
+        let check = |array: &Array, name: &str, expected: usize| {
+            let found = array.size() as usize;
             if found == expected {
                 return Ok(());
             }
             Err(ReadError::WrongLength { path: storage.path.clone(), object: format!("{object}/{name}"), expected, found })
         };
-        check(&indptr, "indptr", cells + 1)?;
-        check(&indices, "indices", data.shape().iter().product::<u64>() as usize)?;
-        Ok(Self::Csr { data, indices, indptr })
+        check(&indptr, "indptr", lines + 1)?;
+        check(&indices, "indices", data.size() as usize)?;
+        Ok(Self { data, indices, indptr })
     }
 
-    /// Says how the matrix is stored.
-    pub(super) fn encoding(&self) -> String {
-        match self {
-            Self::Dense(dataset) => format!("dense, {}", type_name(dataset)),
-            Self::Csr { data, .. } => format!("compressed sparse rows, {}", type_name(data)),
-        }
+    /// Returns the number of stored values.
+    pub(crate) fn stored(&self) -> u64 {
+        self.data.size()
     }
 
-    pub(super) fn rows_per_block(&self, cells: usize, genes: usize) -> usize {
-        let values_per_row = match self {
-            Self::Dense(_) => genes,
-            Self::Csr { data, .. } => data.shape().iter().product::<u64>() as usize / cells.max(1),
-        };
-        (BLOCK_VALUES / values_per_row.max(1)).clamp(1, 4_096)
+    /// Returns a range of lines, whose indices are below `across`.
+    pub(crate) fn lines(&self, storage: &Storage, object: &str, range: Range<usize>, across: usize) -> Result<SparseRows, ReadError> {
+        let pointers = self.pointers(storage, object, range.clone())?;
+        let (first, last) = (pointers.first().copied().unwrap_or(0), pointers.last().copied().unwrap_or(0));
+        let offsets: Vec<usize> = pointers.iter().map(|pointer| (pointer - first) as usize).collect();
+        let line_of = |place: usize| range.start + offsets.partition_point(|&offset| offset <= place).saturating_sub(1);
+        let (indices, values) = self.values(storage, object, first..last, across, line_of)?;
+        Ok(SparseRows::new(offsets, indices, values))
     }
 
-    pub(super) fn rows(&self, storage: &Storage, object: &str, range: Range<usize>, genes: usize) -> Result<SparseRows, ReadError> {
-        let (start, end) = (range.start as u64, range.end as u64);
-        match self {
-            Self::Dense(dataset) => {
-                let values: Vec<f32> = storage.number_range(dataset, object, start, end)?;
-                Ok(SparseRows::from_dense(&values, genes))
+    /// Returns the pointers of a range of lines and the one after them, checked to ascend within the stored values.
+    fn pointers(&self, storage: &Storage, object: &str, range: Range<usize>) -> Result<Vec<u64>, ReadError> {
+        let stored = self.stored();
+        let pointers: Vec<i64> = storage.number_range(&self.indptr, object, range.start as u64, range.end as u64 + 1)?;
+        let mut previous = 0;
+        let checked = pointers.iter().enumerate().map(|(i, &pointer)| match u64::try_from(pointer) {
+            Ok(pointer) if (previous..=stored).contains(&pointer) => {
+                previous = pointer;
+                Ok(pointer)
             }
-            Self::Csr { data, indices, indptr } => {
-                let pointers: Vec<i64> = storage.number_range(indptr, object, start, end + 1)?;
-                let stored = data.shape().iter().product::<u64>();
-                let offsets = row_offsets(storage, object, &pointers, range.start, stored)?;
-                let first = pointers.first().copied().unwrap_or(0) as u64;
-                let last = first + offsets.last().copied().unwrap_or(0) as u64;
-                let columns: Vec<i64> = storage.number_range(indices, object, first, last)?;
-                let values: Vec<f32> = storage.number_range(data, object, first, last)?;
-                let columns = gene_indices(storage, object, &columns, &offsets, range.start, genes)?;
-                Ok(SparseRows::new(offsets, columns, values))
-            }
-        }
+            _ => Err(ReadError::InvalidIndex {
+                path: storage.path.clone(),
+                object: format!("{object}/indptr"),
+                row: range.start + i,
+                found: pointer,
+                max: stored as usize,
+            }),
+        });
+        checked.collect()
     }
-}
 
-/// Turns row pointers into offsets within a block, checking that they ascend and end within the stored values.
-fn row_offsets(storage: &Storage, object: &str, pointers: &[i64], first_row: usize, stored: u64) -> Result<Vec<usize>, ReadError> {
-    let base = pointers.first().copied().unwrap_or(0);
-    let mut previous = 0.max(base);
-    pointers
-        .iter()
-        .enumerate()
-        .map(|(i, &pointer)| {
-            if base < 0 || pointer < previous || pointer as u64 > stored {
-                return Err(ReadError::InvalidIndex {
-                    path: storage.path.clone(),
-                    object: format!("{object}/indptr"),
-                    row: first_row + i,
-                    found: pointer,
-                    max: stored as usize,
-                });
-            }
-            previous = pointer;
-            Ok((pointer - base) as usize)
-        })
-        .collect()
-}
-
-fn gene_indices(
-    storage: &Storage,
-    object: &str,
-    columns: &[i64],
-    offsets: &[usize],
-    first_row: usize,
-    genes: usize,
-) -> Result<Vec<u32>, ReadError> {
-    columns
-        .iter()
-        .enumerate()
-        .map(|(i, &column)| match u32::try_from(column) {
-            Ok(gene) if (gene as usize) < genes => Ok(gene),
+    /// Returns a range of the stored values with their indices; `line_of` names the line of a place in the range.
+    fn values(
+        &self,
+        storage: &Storage,
+        object: &str,
+        range: Range<u64>,
+        across: usize,
+        line_of: impl Fn(usize) -> usize,
+    ) -> Result<(Vec<u32>, Vec<f32>), ReadError> {
+        let indices: Vec<i64> = storage.number_range(&self.indices, object, range.start, range.end)?;
+        let values: Vec<f32> = storage.number_range(&self.data, object, range.start, range.end)?;
+        let indices = indices.iter().enumerate().map(|(place, &index)| match u32::try_from(index) {
+            Ok(valid) if (valid as usize) < across => Ok(valid),
             _ => Err(ReadError::InvalidIndex {
                 path: storage.path.clone(),
                 object: format!("{object}/indices"),
-                row: first_row + offsets.partition_point(|&offset| offset <= i).saturating_sub(1),
-                found: column,
-                max: genes.saturating_sub(1),
+                row: line_of(place),
+                found: index,
+                max: across.saturating_sub(1),
             }),
-        })
-        .collect()
+        });
+        Ok((indices.collect::<Result<_, _>>()?, values))
+    }
 }

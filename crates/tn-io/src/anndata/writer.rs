@@ -166,12 +166,16 @@ impl AnnDataWriter {
         let (file, temporary) = temporary.into_parts();
         self.skeleton().write(&temporary).map_err(|source| self.hdf5_error(source))?;
 
+        let is_narrow = self.narrow_row_ends().is_some();
         let Self { path, gene_spool, value_spool, .. } = self;
         let io_error = |source| WriteError::Io { path: path.clone(), source };
         let (genes, values) = (rewind(gene_spool).map_err(io_error)?, rewind(value_spool).map_err(io_error)?);
-        append(&temporary, "X/indices", genes, i32::from_le_bytes)
-            .and_then(|()| append(&temporary, "X/data", values, f32::from_le_bytes))
-            .map_err(|failure| failure.into_error(&path))?;
+        let indices = "X/indices";
+        let appended = match is_narrow {
+            true => append(&temporary, indices, genes, i32::from_le_bytes),
+            false => append(&temporary, indices, genes, |bytes| i64::from(u32::from_le_bytes(bytes))),
+        };
+        appended.and_then(|()| append(&temporary, "X/data", values, f32::from_le_bytes)).map_err(|failure| failure.into_error(&path))?;
         persist(&file, temporary, &path).map_err(io_error)
     }
 
@@ -188,6 +192,11 @@ impl AnnDataWriter {
             return Err(WriteError::UnknownGene { path: self.path.clone(), cell: row.name.to_owned(), gene, genes: self.genes.len() });
         }
         Ok(())
+    }
+
+    /// Returns the row ends in 32 bits, or nothing if there are more values than that counts.
+    fn narrow_row_ends(&self) -> Option<Vec<i32>> {
+        self.row_ends.iter().map(|&end| i32::try_from(end).ok()).collect()
     }
 
     /// Returns the file without the values of its matrix.
@@ -208,8 +217,17 @@ impl AnnDataWriter {
                 .with_deflate(DEFLATE_LEVEL);
         };
         growing(matrix.create_dataset("data").with_f32_data(&[]));
-        growing(matrix.create_dataset("indices").with_i32_data(&[]));
-        matrix.create_dataset("indptr").with_i64_data(&self.row_ends);
+        // scipy computes with indices and pointers of one width only, and prefers the narrow one.
+        match self.narrow_row_ends() {
+            Some(row_ends) => {
+                growing(matrix.create_dataset("indices").with_i32_data(&[]));
+                matrix.create_dataset("indptr").with_i32_data(&row_ends);
+            }
+            None => {
+                growing(matrix.create_dataset("indices").with_i64_data(&[]));
+                matrix.create_dataset("indptr").with_i64_data(&self.row_ends);
+            }
+        }
         file.add_group(matrix.finish());
 
         let obs = file.create_group("obs");

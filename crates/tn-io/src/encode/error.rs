@@ -4,7 +4,7 @@ use thiserror::Error;
 use tn_sentence::{EncodeError, MetadataError, PositionError, VocabularyError};
 
 use crate::read_error::list;
-use crate::{ReadError, TableError};
+use crate::{LengthUnit, ReadError, TableError};
 
 /// Why an expression file could not be encoded. Every variant names the file.
 #[derive(Debug, Error)]
@@ -29,6 +29,28 @@ pub enum EncodeSectionError {
         suggestion: Option<String>,
         /// The columns that are there.
         columns: Vec<String>,
+    },
+    /// The coordinates are in pixels, and nobody said how large a pixel is.
+    #[error(
+        "the coordinates of {file} are in pixels; say how many micrometers one is with --pixel-size (CosMx: 0.12028, or 0.18 in the first published data)"
+    )]
+    PixelSizeMissing {
+        /// The file.
+        file: String,
+    },
+    /// The size of a pixel is given for coordinates that are in another unit.
+    #[error("the coordinates of {file} are in {}, not in pixels; leave out --pixel-size", unit_name(*unit))]
+    NoPixels {
+        /// The file.
+        file: String,
+        /// The unit.
+        unit: LengthUnit,
+    },
+    /// The size of a pixel is no length.
+    #[error("a pixel cannot be {size} micrometers wide; give a positive --pixel-size")]
+    InvalidPixelSize {
+        /// The size in micrometers.
+        size: f64,
     },
     /// The genes are no usable panel.
     #[error("the genes of {file} are no usable panel")]
@@ -104,5 +126,14 @@ fn advice(option: &str, suggestion: Option<&str>) -> String {
     match suggestion {
         Some(column) => format!("did you mean --{option} {column}?"),
         None => format!("name another with --{option}"),
+    }
+}
+
+fn unit_name(unit: LengthUnit) -> &'static str {
+    match unit {
+        LengthUnit::Micrometers => "micrometers",
+        LengthUnit::Millimeters => "millimeters",
+        LengthUnit::Pixels => "pixels",
+        LengthUnit::Unstated => "an unstated unit",
     }
 }

@@ -42,7 +42,8 @@ pub enum ValueScale {
 }
 
 impl ValueScale {
-    /// Decides by a sample of values. Values that are not finite count as fractions.
+    /// Decides by a sample of values. Values that are not finite count as small fractions: they are named with their cell when it is
+    /// ranked.
     pub fn of_values<I: IntoIterator<Item = f32>>(values: I) -> Self {
         let mut scale = Self::Empty;
         let mut largest = 0.0_f32;
@@ -52,7 +53,9 @@ impl ValueScale {
                 return Self::Centered;
             }
             has_fractions |= value.fract() != 0.0 || !value.is_finite();
-            largest = largest.max(value);
+            if value.is_finite() {
+                largest = largest.max(value);
+            }
             scale = match (has_fractions, largest <= LARGEST_LOGARITHM) {
                 (false, _) => Self::Counts,
                 (true, true) => Self::Logarithms,
@@ -87,6 +90,7 @@ mod tests {
         check(&[-0.5, 2.0], ValueScale::Centered);
         check(&[], ValueScale::Empty);
         check(&[f32::NAN], ValueScale::Logarithms);
+        check(&[f32::INFINITY, 3.0], ValueScale::Logarithms);
     }
 
     #[test]

@@ -5,7 +5,13 @@ use tn_sentence::{CellRecord, GeneRanking, Metadata, Position};
 use super::{ColumnSpec, RowReader, RowWriter, TableError, TableRecord};
 use crate::ColumnKind;
 
-/// Columns `cell_name, sentence, x, y, section`; all others are metadata. A missing metadata value is left out.
+/// A column as the published program spells it.
+const MISSPELLED: &str = "neigbor_class";
+/// What it means.
+const NEIGHBOR_CLASS: &str = "neighbor_class";
+
+/// Columns `cell_name, sentence, x, y, section`; all others are metadata. A missing metadata value is left out. The
+/// published program's column `neigbor_class` is read as `neighbor_class`, unless the table has that too.
 impl TableRecord for CellRecord {
     fn columns() -> Vec<ColumnSpec> {
         vec![
@@ -39,7 +45,9 @@ impl TableRecord for CellRecord {
         let mut metadata = Metadata::new();
         for column in row.columns().filter(|column| own.iter().all(|spec| spec.name != *column)) {
             if let Some(value) = row.optional_text(column) {
-                metadata.insert(column, value).map_err(|source| row.invalid(column, value, source))?;
+                let is_misspelled = column == MISSPELLED && row.columns().all(|other| other != NEIGHBOR_CLASS);
+                let key = if is_misspelled { NEIGHBOR_CLASS } else { column };
+                metadata.insert(key, value).map_err(|source| row.invalid(column, value, source))?;
             }
         }
         let sentence = row.optional_text("sentence").unwrap_or_default();

@@ -35,7 +35,7 @@ impl ColumnSpec {
 
 /// The values of one column of a batch.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Values {
+pub(crate) enum Values {
     Text(Vec<Option<String>>),
     Number(Vec<Option<f64>>),
     Integer(Vec<Option<i64>>),
@@ -56,7 +56,7 @@ impl Values {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text(values) => values.len(),
             Self::Number(values) => values.len(),
@@ -92,9 +92,9 @@ impl Values {
 
 /// Rows by columns.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Batch {
-    pub(super) columns: Vec<(String, Values)>,
-    pub(super) rows: usize,
+pub(crate) struct Batch {
+    pub(crate) columns: Vec<(String, Values)>,
+    pub(crate) rows: usize,
 }
 
 impl Batch {

@@ -1,7 +1,10 @@
 //! Batches from and to CSV and TSV files.
 
 use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use flate2::read::MultiGzDecoder;
 
 use super::column::{Batch, ColumnSpec, UnexpectedText, Values, parse_list, parse_number_list};
 use super::{InvalidValue, TableError};
@@ -55,10 +58,34 @@ fn write_error(path: &Path, source: csv::Error) -> TableError {
     TableError::Write { path: path.to_owned(), source: source.into() }
 }
 
+/// A text file, plain or compressed by gzip (`.gz`).
 #[derive(Debug)]
-pub(super) struct DelimitedReader {
+pub(crate) enum Text {
+    Plain(File),
+    Gzip(Box<MultiGzDecoder<File>>),
+}
+
+impl Text {
+    pub(crate) fn open(path: &Path) -> Result<Self, TableError> {
+        let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
+        let is_gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+        Ok(if is_gzip { Self::Gzip(Box::new(MultiGzDecoder::new(file))) } else { Self::Plain(file) })
+    }
+}
+
+impl Read for Text {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(file) => file.read(buffer),
+            Self::Gzip(decoder) => decoder.read(buffer),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct DelimitedReader {
     path: PathBuf,
-    reader: csv::Reader<File>,
+    reader: csv::Reader<Text>,
     /// For every wanted column its name, its kind and its place in a record.
     columns: Vec<(String, ColumnKind, usize)>,
     rows_before: usize,
@@ -66,8 +93,7 @@ pub(super) struct DelimitedReader {
 
 impl DelimitedReader {
     pub(super) fn open(path: &Path, delimiter: u8, specs: &[ColumnSpec], keeps_others: bool) -> Result<Self, TableError> {
-        let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
-        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(file);
+        let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(Text::open(path)?);
         let header = reader.headers().map_err(|source| TableError::Delimited { path: path.to_owned(), source })?.clone();
         let mut columns = Vec::new();
         for spec in specs {

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::column::Values;
-use super::delimited::DelimitedReader;
-use super::parquet_file::{ParquetReader, column_kinds};
-use super::{BATCH_ROWS, ColumnSpec, TableError, TableFormat};
+use super::source::{self, Source};
+use super::{ColumnSpec, TableError, TableFormat};
 use crate::inspect::{ColumnSummary, FileSummary, find_candidates, guess_unit, table_provenance};
 use crate::{ColumnKind, ColumnRole};
 
@@ -19,28 +18,12 @@ const SHOWN_VALUES: usize = 5;
 
 /// Summarizes a table in one pass.
 pub(crate) fn inspect(path: &Path, format: TableFormat) -> Result<FileSummary, TableError> {
-    let columns = match format {
-        TableFormat::Parquet => column_kinds(path)?,
-        TableFormat::Csv => DelimitedReader::open(path, b',', &[], true)?.column_names(),
-        TableFormat::Tsv => DelimitedReader::open(path, b'\t', &[], true)?.column_names(),
-    };
+    let columns = source::columns(path)?;
     let specs: Vec<ColumnSpec> =
         columns.iter().filter(|(_, kind)| *kind != ColumnKind::Other).map(|(name, kind)| ColumnSpec::required(name, *kind)).collect();
-    let (tally, metadata) = match format {
-        TableFormat::Parquet => {
-            let mut reader = ParquetReader::open(path, &specs, false)?;
-            let metadata = reader.metadata();
-            (Tally::of_batches(|| reader.next_batch())?, metadata)
-        }
-        TableFormat::Csv => {
-            let mut reader = DelimitedReader::open(path, b',', &specs, false)?;
-            (Tally::of_batches(|| reader.next_batch(BATCH_ROWS))?, BTreeMap::new())
-        }
-        TableFormat::Tsv => {
-            let mut reader = DelimitedReader::open(path, b'\t', &specs, false)?;
-            (Tally::of_batches(|| reader.next_batch(BATCH_ROWS))?, BTreeMap::new())
-        }
-    };
+    let mut source = Source::open(path, &specs, false)?;
+    let metadata = source.metadata();
+    let tally = Tally::of_batches(|| source.next_batch())?;
     let summaries: Vec<ColumnSummary> = columns
         .into_iter()
         .map(|(name, kind)| match tally.columns.get(&name) {

@@ -124,7 +124,7 @@ fn to_array(values: &Values) -> ArrayRef {
     }
 }
 
-pub(super) struct ParquetReader {
+pub(crate) struct ParquetReader {
     path: PathBuf,
     metadata: BTreeMap<String, String>,
     reader: ParquetRecordBatchReader,
@@ -274,6 +274,8 @@ pub(crate) fn key_values(metadata: Option<&Vec<KeyValue>>) -> BTreeMap<String, S
 fn kind_of(data_type: &DataType) -> ColumnKind {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => ColumnKind::Text,
+        // The first Xenium programs wrote text without saying that it is text.
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => ColumnKind::Text,
         DataType::Dictionary(_, values) if kind_of(values) == ColumnKind::Text => ColumnKind::Category,
         DataType::Dictionary(_, values) => kind_of(values),
         DataType::Boolean => ColumnKind::Flag,
