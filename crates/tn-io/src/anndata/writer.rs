@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use hdf5_pure::{AttrValue, DatasetBuilder, FileBuilder, FinishedGroup, GroupBuilder, MaxExtent};
+use hdf5_pure::{AttrValue, DatasetBuilder, FileAccessProperties, FileBuilder, FileLocking, FinishedGroup, GroupBuilder, MaxExtent};
 use thiserror::Error;
 use tn_sentence::Position;
 
@@ -418,7 +418,9 @@ fn append<T: hdf5_pure::H5Element>(
     mut spool: BufReader<File>,
     decode: fn([u8; 4]) -> T,
 ) -> Result<(), Failure> {
-    let file = hdf5_pure::File::open_rw(path).map_err(Failure::Hdf5)?;
+    // Nobody else knows the file, whose name is temporary. A lock of before would outlive its file in a process that is just being started.
+    let properties = FileAccessProperties::new().with_locking(FileLocking::Disabled);
+    let file = hdf5_pure::File::open_rw_with_options(path, properties).map_err(Failure::Hdf5)?;
     let mut dataset = file.dataset(dataset).map_err(Failure::Hdf5)?;
     let mut appender = dataset.buffered_appender().map_err(Failure::Hdf5)?;
     loop {

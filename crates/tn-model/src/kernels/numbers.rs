@@ -53,7 +53,11 @@ impl Deref for Numbers {
 
 impl From<Vec<u32>> for Numbers {
     fn from(values: Vec<u32>) -> Self {
-        Self { values, ..Self::default() }
+        Self {
+            values,
+            #[cfg(feature = "gpu")]
+            copy: std::sync::OnceLock::new(),
+        }
     }
 }
 

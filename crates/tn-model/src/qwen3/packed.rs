@@ -221,7 +221,7 @@ impl PackedBlock {
 
     /// Finishes the block for rows whose attention output is known.
     pub(super) fn after_attention(&self, x: &Tensor<2>, attended: &Tensor<2>) -> Tensor<2> {
-        let (middle, normed) = rms_norm::add_forward(&x, &self.o_proj.forward(attended), &self.post_attention_norm, self.eps);
+        let (middle, normed) = rms_norm::add_forward(x, &self.o_proj.forward(attended), &self.post_attention_norm, self.eps);
         let [gate, up] = Matrix::forward_each(&normed, [&self.gate_proj, &self.up_proj]);
         middle + self.down_proj.forward(&swiglu::forward(&gate, &up))
     }
