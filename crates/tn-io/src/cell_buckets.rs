@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn values_come_back_by_cells_in_their_order() {
         let (cells, genes) = (1_000_u32, 37_u32);
-        let is_stored = |cell: u32, gene: u32| (cell * 7 + gene * 13) % 5 == 0 && cell % 11 != 0;
+        let is_stored = |cell: u32, gene: u32| (cell * 7 + gene * 13).is_multiple_of(5) && !cell.is_multiple_of(11);
         let mut writer = CellBucketsWriter::new(cells as usize, 64).unwrap();
         // Gene by gene, as in a matrix by columns.
         for gene in 0..genes {
