@@ -28,7 +28,7 @@
 //!
 //! # Which type do I need?
 //!
-//! - [`open_section`] opens whatever holds a section: [`AnnData`] an `.h5ad` file (or a Zarr folder), [`InstrumentFolder`] the
+//! - [`open_section`] opens whatever holds a section: [`AnnData`] an `.h5ad` file, [`InstrumentFolder`] the
 //!   output of an instrument; [`SectionReader`] is the seam for other containers.
 //! - [`encode_file`] turns such a section into a table of cells; [`EncodedCells`] yields the records without a table.
 //! - [`AnnDataWriter`] writes an `.h5ad` file that anndata and scanpy open.
@@ -40,8 +40,8 @@
 //!
 //! # Features
 //!
-//! - `zarr`: AnnData and SpatialData folders in Zarr, format 2 or 3. It compiles the C library of Blosc, so it is off by
-//!   default and needs a C compiler.
+//! - `zarr`: AnnData and SpatialData folders in Zarr, format 2 or 3. A draft: no test has run it yet. It compiles the C library of Blosc, so
+//!   it is off by default and needs a C compiler.
 //!
 //! # What is not read
 //!

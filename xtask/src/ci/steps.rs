@@ -54,20 +54,14 @@ pub(super) fn all() -> Vec<Step> {
         Step { name: "main job, seconds long", work: Work::Function(smoke::run) },
         Step { name: "benchmarks, once", work: Work::Function(benchmarks) },
         Step { name: "tests", work: Work::Tests(cargo(["test", "--quiet", "--workspace", "--no-fail-fast"])) },
-        Step { name: "tests of zarr folders", work: Work::Tests(zarr_tests()) },
-        commands("devices", vec![device_lints()]),
+        commands("devices", vec![devices()]),
         Step { name: "device tests", work: Work::Tests(device_tests()) },
     ]
 }
 
-/// The feature brings many crates along, so no other step has it.
-fn zarr_tests() -> Command {
-    cargo(["test", "--quiet", "--package", "tn-io", "--features", "zarr", "--test", "sections"])
-}
-
 /// Compiles everything for every device, without machine code: that of Burn would take longer than all other steps together.
-fn device_lints() -> Command {
-    cargo(["clippy", "--quiet", "--workspace", "--all-targets", "--features", DEVICES, "--", "-D", "warnings"])
+fn devices() -> Command {
+    cargo(["check", "--quiet", "--workspace", "--bins", "--tests", "--features", DEVICES])
 }
 
 /// Needs no GPU, and `g++`, without which the tests skip by name.

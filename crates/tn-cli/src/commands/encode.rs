@@ -18,7 +18,7 @@ const KNOWN_COLUMNS: [&str; 4] = ["class", "split", "spatial_domain", "perturbat
 /// Files are read in blocks, so memory does not grow with their size.
 #[derive(Args, Debug)]
 pub(crate) struct Encode {
-    /// Expression: .h5ad, the output folder of Xenium, MERSCOPE or CosMx, or a Zarr folder
+    /// Expression: .h5ad, or the output folder of Xenium, MERSCOPE or CosMx
     file: PathBuf,
     /// Table of cells
     #[arg(short, long, value_name = "CELLS.parquet")]

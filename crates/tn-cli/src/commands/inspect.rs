@@ -11,7 +11,7 @@ use crate::report::Report;
 /// Show what is in a file or folder of expression or a table, and which columns could be what.
 #[derive(Args, Debug)]
 pub(crate) struct Inspect {
-    /// Expression (.h5ad, or a folder: Xenium, MERSCOPE, CosMx, Zarr) or table (.parquet, .csv, .tsv)
+    /// Expression (.h5ad, or a folder: Xenium, MERSCOPE, CosMx) or table (.parquet, .csv, .tsv)
     file: PathBuf,
 }
 
