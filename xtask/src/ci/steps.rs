@@ -37,9 +37,6 @@ const FEATURES: [&[&str]; 10] = [
 /// Devices other than the processor.
 const DEVICES: &str = "tn-model/cuda,tn-model/wgpu,tn-model/host-cuda";
 
-/// The tests of kernels on the device that runs CUDA on the processor, by the names of their files.
-const DEVICE_TESTS: [&str; 4] = ["host_cuda", "gpu_rowwise", "gpu_attention", "gpu_decode"];
-
 /// Returns all steps.
 pub(super) fn all() -> Vec<Step> {
     let commands = |name, commands| Step { name, work: Work::Commands(commands) };
@@ -55,21 +52,12 @@ pub(super) fn all() -> Vec<Step> {
         Step { name: "benchmarks, once", work: Work::Function(benchmarks) },
         Step { name: "tests", work: Work::Tests(cargo(["test", "--quiet", "--workspace", "--no-fail-fast"])) },
         commands("devices", vec![devices()]),
-        Step { name: "device tests", work: Work::Tests(device_tests()) },
     ]
 }
 
 /// Compiles everything for every device, without machine code: that of Burn would take longer than all other steps together.
 fn devices() -> Command {
     cargo(["check", "--quiet", "--workspace", "--bins", "--tests", "--features", DEVICES])
-}
-
-/// Needs no GPU, and `g++`, without which the tests skip by name.
-fn device_tests() -> Command {
-    let options = ["--quiet", "--no-fail-fast", "--profile", "devices", "--package", "tn-model", "--features", "cuda,host-cuda"];
-    let mut tests = cargo(["test"].iter().chain(&options));
-    tests.args(DEVICE_TESTS.iter().flat_map(|test| ["--test", test]));
-    tests
 }
 
 fn check(features: &[&str]) -> Command {
