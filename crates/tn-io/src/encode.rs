@@ -344,6 +344,19 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
         self.skipped
     }
 
+    /// Returns the cells of the next blocks, or nothing after the last.
+    fn next_blocks(&mut self) -> Result<Option<Vec<CellRecord>>, EncodeSectionError> {
+        if self.next_row == self.reader.n_cells() {
+            return Ok(None);
+        }
+        self.fill();
+        let mut records = Vec::with_capacity(self.batch.len());
+        for record in std::mem::take(&mut self.batch) {
+            records.push(record?);
+        }
+        Ok(Some(records))
+    }
+
     fn fill(&mut self) {
         let end = self.reader.n_cells();
         let step = self.reader.rows_per_block().max(1);
@@ -526,14 +539,15 @@ pub fn encode_file(input: &Path, output: &Path, options: &EncodeOptions) -> Resu
 
     let (mut written, mut genes) = (0, 0);
     let mut sections: BTreeMap<String, usize> = BTreeMap::new();
-    for record in cells.by_ref() {
-        let record = record?;
-        writer.write(&record)?;
-        written += 1;
-        genes += record.ranking.len();
-        match sections.get_mut(&record.section) {
-            Some(count) => *count += 1,
-            None => drop(sections.insert(record.section, 1)),
+    while let Some(records) = cells.next_blocks()? {
+        writer.write_all(&records)?;
+        written += records.len();
+        for record in records {
+            genes += record.ranking.len();
+            match sections.get_mut(&record.section) {
+                Some(count) => *count += 1,
+                None => drop(sections.insert(record.section, 1)),
+            }
         }
     }
     if written == 0 {

@@ -23,20 +23,26 @@ pub use self::truth::TruthRecord;
 
 pub(crate) use self::inspect::inspect;
 
+use rayon::prelude::*;
+
 use self::column::Batch;
 use self::delimited::DelimitedWriter;
 use self::parquet_file::ParquetWriter;
 use self::source::Source;
 use crate::ColumnKind;
 
-/// Rows that are held at once.
+/// Rows that are read at once.
 const BATCH_ROWS: usize = 2_048;
+/// Rows of a batch to be written: few, since a row can be a prompt of 100 kB.
+const WRITTEN_ROWS: usize = 256;
+/// Batches that are filled at once. Neither it nor the file depends on the number of threads.
+const BATCHES_AT_ONCE: usize = 32;
 
 /// A type of rows that tables can hold.
 ///
 /// Implemented for the records of `tn-sentence` with the columns of the command line's contract, and for
 /// [`TruthRecord`].
-pub trait TableRecord: Sized {
+pub trait TableRecord: Sized + Send + Sync {
     /// Returns the columns of such a table.
     fn columns() -> Vec<ColumnSpec>;
 
@@ -124,8 +130,7 @@ impl<R: TableRecord> TableReader<R> {
     /// Returns an error if the file cannot be opened, is damaged, lacks a column or has a column of the wrong type.
     pub fn open<P: AsRef<Path>>(path: P) -> Result<Self, TableError> {
         let path = path.as_ref();
-        let source = Source::open(path, &R::columns(), R::keeps_other_columns())?;
-        Ok(Self { path: path.to_owned(), source, batch: Batch::default(), next: 0, rows_before: 0, finished: false, record: PhantomData })
+        Ok(Self::of(path, Source::open(path, &R::columns(), R::keeps_other_columns())?, 0))
     }
 
     /// Returns the key-value metadata of the file (none in CSV and TSV files).
@@ -133,13 +138,32 @@ impl<R: TableRecord> TableReader<R> {
         self.source.metadata()
     }
 
-    /// Reads all rows.
+    /// Reads all rows, several row groups of a Parquet file at once.
     ///
     /// # Errors
     ///
     /// Returns the first error of a row.
     pub fn read_all(self) -> Result<Vec<R>, TableError> {
-        self.collect()
+        let Source::Parquet(reader) = &self.source else { return self.collect() };
+        let file = reader.file();
+        let groups = file.row_groups();
+        let first_rows = groups.iter().scan(0, |before, rows| Some(std::mem::replace(before, *before + rows)));
+        let parts: Vec<(usize, usize)> = first_rows.enumerate().collect();
+        let read_part = |(group, rows_before)| {
+            let source = Source::Parquet(Box::new(file.row_group(group)?));
+            Self::of(&self.path, source, rows_before).collect()
+        };
+        let read: Vec<Result<Vec<R>, TableError>> = parts.into_par_iter().map(read_part).collect();
+        // The first error by rows, not by time.
+        let mut rows = Vec::with_capacity(groups.iter().sum());
+        for part in read {
+            rows.append(&mut part?);
+        }
+        Ok(rows)
+    }
+
+    fn of(path: &Path, source: Source, rows_before: usize) -> Self {
+        Self { path: path.to_owned(), source, batch: Batch::default(), next: 0, rows_before, finished: false, record: PhantomData }
     }
 
     fn next_record(&mut self) -> Result<Option<R>, TableError> {
@@ -199,6 +223,7 @@ impl<R: TableRecord> Iterator for TableReader<R> {
 #[derive(Debug)]
 pub struct TableWriter<R> {
     sink: Sink,
+    columns: Vec<ColumnSpec>,
     batch: Batch,
     record: PhantomData<fn(R)>,
 }
@@ -239,7 +264,7 @@ impl<R: TableRecord> TableWriter<R> {
             TableFormat::Csv => Sink::Delimited(Box::new(DelimitedWriter::create(path, b',', &specs)?)),
             TableFormat::Tsv => Sink::Delimited(Box::new(DelimitedWriter::create(path, b'\t', &specs)?)),
         };
-        Ok(Self { sink, batch: Batch::empty(&specs), record: PhantomData })
+        Ok(Self { sink, batch: Batch::empty(&specs), columns: specs, record: PhantomData })
     }
 
     /// Stores a text in the file's key-value metadata. CSV and TSV files have none: there it is dropped.
@@ -259,20 +284,24 @@ impl<R: TableRecord> TableWriter<R> {
     pub fn write(&mut self, record: &R) -> Result<(), TableError> {
         record.write(&mut RowWriter { batch: &mut self.batch });
         self.batch.end_row();
-        if self.batch.rows == BATCH_ROWS { self.flush() } else { Ok(()) }
+        if self.batch.rows == WRITTEN_ROWS { self.flush() } else { Ok(()) }
     }
 
-    /// Writes many rows.
+    /// Writes many rows, on all threads. The file is that of single rows.
     ///
     /// # Errors
     ///
     /// Returns an error if writing fails.
-    pub fn write_all<'r, I>(&mut self, records: I) -> Result<(), TableError>
-    where
-        I: IntoIterator<Item = &'r R>,
-        R: 'r,
-    {
-        records.into_iter().try_for_each(|record| self.write(record))
+    pub fn write_all(&mut self, records: &[R]) -> Result<(), TableError> {
+        let room = if self.batch.rows == 0 { 0 } else { WRITTEN_ROWS - self.batch.rows };
+        let (first, rest) = records.split_at(room.min(records.len()));
+        let (whole, last) = rest.as_chunks::<WRITTEN_ROWS>();
+        first.iter().try_for_each(|record| self.write(record))?;
+        for chunks in whole.chunks(BATCHES_AT_ONCE) {
+            let batches: Vec<Batch> = chunks.par_iter().map(|records| self.batch_of(records)).collect();
+            batches.into_iter().try_for_each(|batch| self.sink.write(batch))?;
+        }
+        last.iter().try_for_each(|record| self.write(record))
     }
 
     /// Completes the file.
@@ -288,15 +317,28 @@ impl<R: TableRecord> TableWriter<R> {
         }
     }
 
+    fn batch_of(&self, records: &[R]) -> Batch {
+        let mut batch = Batch::empty(&self.columns);
+        for record in records {
+            record.write(&mut RowWriter { batch: &mut batch });
+            batch.end_row();
+        }
+        batch
+    }
+
     fn flush(&mut self) -> Result<(), TableError> {
-        if self.batch.rows == 0 {
-            return Ok(());
+        match self.batch.rows {
+            0 => Ok(()),
+            _ => self.sink.write(std::mem::replace(&mut self.batch, Batch::empty(&self.columns))),
         }
-        match &mut self.sink {
-            Sink::Parquet(writer) => writer.write(&self.batch)?,
-            Sink::Delimited(writer) => writer.write(&self.batch)?,
+    }
+}
+
+impl Sink {
+    fn write(&mut self, batch: Batch) -> Result<(), TableError> {
+        match self {
+            Self::Parquet(writer) => writer.write(batch),
+            Self::Delimited(writer) => writer.write(&batch),
         }
-        self.batch.clear();
-        Ok(())
     }
 }

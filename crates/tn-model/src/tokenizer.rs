@@ -5,6 +5,7 @@ mod error;
 mod merges;
 mod pattern;
 mod train;
+mod words;
 
 pub use error::TokenizerError;
 pub use train::TokenizerOptions;
@@ -12,10 +13,12 @@ pub use train::TokenizerOptions;
 use std::ops::Range;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use tn_sentence::Vocabulary;
 use tokenizers::Tokenizer;
 
+use self::words::Words;
 use crate::Qwen3Config;
 
 /// A byte-level BPE tokenizer for cell and spatial sentences.
@@ -25,6 +28,9 @@ use crate::Qwen3Config;
 ///
 /// Any text can be encoded. For a tokenizer trained here, decoding gives back exactly what was encoded; a loaded one may
 /// normalize text first (Qwen composes accented letters).
+///
+/// Words are remembered with their tokens, as far as the kind of tokenizer allows that: the words of sentences repeat, and a text of
+/// known words is encoded at the speed of looking them up.
 ///
 /// ```
 /// use tn_model::{SentenceTokenizer, TokenizerOptions};
@@ -53,6 +59,8 @@ pub struct SentenceTokenizer {
     texts: Vec<Box<[u8]>>,
     byte_ids: [u32; 256],
     end_of_text: u32,
+    /// What was encoded before; nothing for a tokenizer whose texts are more than their words.
+    words: Option<Arc<Words>>,
 }
 
 /// A text as token ids.
@@ -112,7 +120,8 @@ impl SentenceTokenizer {
         let byte_ids = byte_ids(&tokenizer)?;
         let end_of_text =
             tokenizer.token_to_id(Self::END_OF_TEXT).ok_or(TokenizerError::MissingToken { token: Self::END_OF_TEXT.to_owned() })?;
-        let tokenizer = Self { tokenizer, texts, byte_ids, end_of_text };
+        let words = words::encodes_words(&tokenizer).then(Arc::default);
+        let tokenizer = Self { tokenizer, texts, byte_ids, end_of_text, words };
         tokenizer.check_sentence()?;
         Ok(tokenizer)
     }
@@ -174,6 +183,32 @@ impl SentenceTokenizer {
 
     /// Encodes a text, with the place of every token in it. No special token is added.
     pub fn encode(&self, text: &str) -> Encoding {
+        match self.words_of(text) {
+            Some(words) => words.encode(text, |word| self.encode_anew(word)),
+            None => self.encode_anew(text),
+        }
+    }
+
+    /// Encodes a text. Faster than [`SentenceTokenizer::encode`].
+    pub fn encode_ids(&self, text: &str) -> Vec<u32> {
+        let Some(words) = self.words_of(text) else {
+            return match self.tokenizer.encode_fast(text, false) {
+                Ok(encoding) => encoding.get_ids().to_vec(),
+                Err(_) => self.encode_bytes(text).ids,
+            };
+        };
+        let mut ids = Vec::with_capacity(text.len() / 4);
+        words.each_token(text, |word| self.encode_anew(word), |id, _| ids.push(id));
+        ids
+    }
+
+    /// Returns the words that are remembered, for a text that consists of words.
+    fn words_of(&self, text: &str) -> Option<&Words> {
+        self.words.as_deref().filter(|_| text.is_ascii())
+    }
+
+    /// Encodes a text without looking at what was encoded before.
+    fn encode_anew(&self, text: &str) -> Encoding {
         match self.tokenizer.encode(text, false) {
             Ok(encoding) => Encoding {
                 ids: encoding.get_ids().to_vec(),
@@ -181,14 +216,6 @@ impl SentenceTokenizer {
             },
             // The splitting pattern of a loaded tokenizer can give up on pathological text; bytes are always tokens.
             Err(_) => self.encode_bytes(text),
-        }
-    }
-
-    /// Encodes a text. Faster than [`SentenceTokenizer::encode`].
-    pub fn encode_ids(&self, text: &str) -> Vec<u32> {
-        match self.tokenizer.encode_fast(text, false) {
-            Ok(encoding) => encoding.get_ids().to_vec(),
-            Err(_) => self.encode_bytes(text).ids,
         }
     }
 

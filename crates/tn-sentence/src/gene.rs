@@ -35,13 +35,17 @@ impl GeneSymbol {
         if symbol.is_empty() {
             return Err(GeneSymbolError::Empty);
         }
-        // Nearly every symbol is plain ASCII, which is quicker to check by bytes.
-        let is_plain = symbol.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'<' | b'>'));
-        let is_invalid = |c: &char| c.is_whitespace() || matches!(c, '<' | '>');
-        if !is_plain && let Some(character) = symbol.chars().find(is_invalid) {
-            return Err(GeneSymbolError::InvalidCharacter { symbol: symbol.to_owned(), character });
+        // Nearly every symbol is plain ASCII in upper case already, and is checked by bytes.
+        match symbol.bytes().fold(UPPER, |kind, byte| kind.max(KIND_OF_BYTE[usize::from(byte)])) {
+            UPPER => return Ok(Self(CompactString::new(symbol))),
+            LOWER => return Ok(Self(upper_case(symbol))),
+            _ => {}
         }
-        Ok(Self(upper_case(symbol)))
+        let is_invalid = |c: &char| c.is_whitespace() || matches!(c, '<' | '>');
+        match symbol.chars().find(is_invalid) {
+            Some(character) => Err(GeneSymbolError::InvalidCharacter { symbol: symbol.to_owned(), character }),
+            None => Ok(Self(upper_case(symbol))),
+        }
     }
 
     /// Returns the symbol as text.
@@ -49,6 +53,27 @@ impl GeneSymbol {
         &self.0
     }
 }
+
+/// A byte of a symbol that stays as it is.
+const UPPER: u8 = 0;
+/// A byte that has an upper case.
+const LOWER: u8 = 1;
+/// A byte of a character that has to be looked at.
+const OTHER: u8 = 2;
+
+const KIND_OF_BYTE: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        kinds[byte as usize] = match byte {
+            b'<' | b'>' => OTHER,
+            b'a'..=b'z' => LOWER,
+            _ => UPPER,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 /// Converts to upper case, without the general algorithm for the usual ASCII symbol.
 pub(crate) fn upper_case(symbol: &str) -> CompactString {

@@ -30,6 +30,7 @@
 //! | expression of a cell | its ranked genes | [`RankEncoder`], [`GeneRanking`] |
 //! | a place and a ranking | text of a cell, or back | [`CellSentence`] |
 //! | several cells | text of a neighborhood, or back | [`SpatialSentence`] |
+//! | a text of many cells | the one cell that is looked for, such as the nearest | [`UnreadCell`] |
 //! | a task row | the text for a model | [`PromptBuilder`] |
 //! | the words a model wrote | a clean ranking | [`gene_words`], [`clean_generated_genes`] |
 //! | a model or baseline of your own | to have it scored | [`CellPredictor`] |
@@ -91,7 +92,7 @@ pub use crate::{
     ranking::{GeneRanking, GeneRankingError},
     records::{CellLikelihood, CellRecord, FinishReason, GeneratedRecord, ScenarioLabel, SentenceRecord, SurpriseRecord, TaskRecord},
     seed::{draw, request_seed},
-    spatial_sentence::SpatialSentence,
+    spatial_sentence::{SpatialSentence, unread::UnreadCell},
     vocabulary::{Vocabulary, VocabularyError},
     weighted_order::weighted_order,
 };

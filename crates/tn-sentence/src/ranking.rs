@@ -6,6 +6,9 @@ use thiserror::Error;
 
 use crate::{GeneSymbol, gene::GeneSymbolError, seed::fnv1a};
 
+/// Bytes of a symbol with the blank after it, at least for most.
+const TYPICAL_WORD: usize = 5;
+
 /// The expressed genes of a cell from the highest to the lowest: the words of its cell sentence.
 ///
 /// No gene occurs twice. A cell without a single expressed gene has an empty ranking. [`Display`](fmt::Display)
@@ -38,12 +41,7 @@ impl GeneRanking {
         I: IntoIterator,
         I::Item: AsRef<str>,
     {
-        let genes = genes
-            .into_iter()
-            .enumerate()
-            .map(|(rank, gene)| GeneSymbol::new(gene.as_ref()).map_err(|source| GeneRankingError::InvalidSymbol { rank, source }))
-            .collect::<Result<Vec<_>, _>>()?;
-        Self::from_symbols(genes)
+        Self::of_words(Vec::new(), genes)
     }
 
     /// Builds a ranking from symbols that are already checked, highest first.
@@ -70,7 +68,25 @@ impl GeneRanking {
     ///
     /// Returns an error for a word that is no gene symbol and for a gene that occurs twice.
     pub fn parse(text: &str) -> Result<Self, GeneRankingError> {
-        Self::new(text.split_whitespace())
+        let genes = Vec::with_capacity(text.len() / TYPICAL_WORD + 1);
+        // A vertical tab is white space to Unicode, but not to the ASCII functions of the standard library.
+        if text.is_ascii() && !text.contains('\u{b}') {
+            Self::of_words(genes, text.split_ascii_whitespace())
+        } else {
+            Self::of_words(genes, text.split_whitespace())
+        }
+    }
+
+    fn of_words<I>(mut genes: Vec<GeneSymbol>, words: I) -> Result<Self, GeneRankingError>
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        for word in words {
+            let gene = GeneSymbol::new(word.as_ref());
+            genes.push(gene.map_err(|source| GeneRankingError::InvalidSymbol { rank: genes.len(), source })?);
+        }
+        Self::from_symbols(genes)
     }
 
     /// Returns the genes, highest first.
@@ -81,6 +97,18 @@ impl GeneRanking {
     /// Returns the genes as text, highest first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + '_ {
         self.0.iter().map(GeneSymbol::as_str)
+    }
+
+    /// Returns the symbols separated by one space, as [`Display`](fmt::Display) writes them, but sooner.
+    pub fn to_text(&self) -> String {
+        let mut text = String::with_capacity(self.iter().map(|gene| gene.len() + 1).sum());
+        for (rank, gene) in self.iter().enumerate() {
+            if rank > 0 {
+                text.push(' ');
+            }
+            text.push_str(gene);
+        }
+        text
     }
 
     /// Returns the number of genes.
@@ -106,14 +134,32 @@ impl GeneRanking {
 
 /// Returns the index of the first gene that occurred before.
 pub(crate) fn first_repeat(genes: &[GeneSymbol]) -> Option<usize> {
-    // Sorting hashes is quicker than a set, and nearly always settles it.
-    let mut hashes: Vec<u64> = genes.iter().map(|gene| fnv1a(gene.as_bytes())).collect();
-    hashes.sort_unstable();
-    if hashes.windows(2).all(|pair| pair[0] != pair[1]) {
+    // Nearly every ranking is without repeats, which hashes tell more quickly than a set of symbols.
+    if has_distinct_hashes(genes) {
         return None;
     }
     let mut seen = HashSet::with_capacity(genes.len());
     genes.iter().position(|gene| !seen.insert(gene.as_str()))
+}
+
+/// Puts the hashes of all genes into a table, each in the first free place from its own on; two equal ones meet.
+fn has_distinct_hashes(genes: &[GeneSymbol]) -> bool {
+    let bits = usize::BITS - (2 * genes.len()).leading_zeros() + 1;
+    let mut table = vec![0_u64; 1 << bits];
+    let last = table.len() - 1;
+    genes.iter().all(|gene| {
+        // 0 is a free place. The hashes of short words differ in their lower bits; the product spreads them (Fibonacci hashing).
+        let hash = fnv1a(gene.as_bytes()) | 1;
+        let mut place = (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - bits)) as usize;
+        while table[place] != 0 {
+            if table[place] == hash {
+                return false;
+            }
+            place = (place + 1) & last;
+        }
+        table[place] = hash;
+        true
+    })
 }
 
 impl fmt::Display for GeneRanking {
@@ -180,7 +226,10 @@ mod tests {
     fn display_and_parse_are_inverse() {
         let ranking = GeneRanking::parse(" gad1\tGAD2\n HLA-A ").unwrap();
         assert_eq!(ranking.to_string(), "GAD1 GAD2 HLA-A");
+        assert_eq!(ranking.to_text(), ranking.to_string());
         assert_eq!(ranking.to_string().parse(), Ok(ranking));
+        let unicode = GeneRanking::parse("A\u{a0}B\u{b}C\u{3000}d").unwrap();
+        assert_eq!(unicode.to_text(), "A B C D");
     }
 
     #[test]

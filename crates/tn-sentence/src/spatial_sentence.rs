@@ -1,6 +1,7 @@
 //! A neighborhood as text.
 
 pub(crate) mod parser;
+pub(crate) mod unread;
 mod writer;
 
 use std::{fmt, str::FromStr};

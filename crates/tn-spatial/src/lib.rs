@@ -40,6 +40,7 @@
 //! | the cells that share a coordinate frame | [`Section`] |
 //! | square bins | [`BinGrid`] |
 //! | the nearest cells, or all within a radius | [`KdTree`], through [`NeighborIndex`] |
+//! | all pairs of cells within a radius | [`RadiusGraph`] |
 //! | an order in which to read cells | [`Traversal`] |
 //! | spatial sentences for training | [`patch_bins`], [`patch_neighborhoods`] |
 //! | tasks: neighbors, place and answer | [`build_tasks`] |
@@ -55,6 +56,7 @@
 mod bin_grid;
 mod neighbors;
 mod patch;
+mod radius_graph;
 mod section;
 mod tasks;
 mod traversal;
@@ -67,6 +69,7 @@ pub use crate::{
         bins::patch_bins,
         neighborhoods::{Neighborhood, Neighborhoods, patch_neighborhoods},
     },
+    radius_graph::{RadiusGraph, RadiusGraphError},
     section::Section,
     tasks::{SameClass, TaskError, TaskOptions, Tasks, build_tasks},
     traversal::{Traversal, UnknownTraversal},

@@ -1,8 +1,8 @@
 //! The genes of a cell nearby.
 
-use tn_sentence::{CellPredictor, CellSentence, TaskRecord};
+use tn_sentence::{CellPredictor, CellSentence, TaskRecord, UnreadCell};
 
-use super::{BaselineError, class_key, most_common_class, prompt_cells, target_position, written_cell};
+use super::{BaselineError, class_key, most_common_class, target_position, written_cell};
 
 /// Copies the genes of a cell in the prompt.
 ///
@@ -62,13 +62,14 @@ impl NearestNeighbor {
         Self { rule: Rule::SameClass }
     }
 
-    fn wanted_class(&self, cells: &[(f64, CellSentence)], task: &TaskRecord) -> Option<String> {
+    fn wanted_class(&self, cells: &[Neighbor<'_>], task: &TaskRecord) -> Option<String> {
         match self.rule {
             Rule::Closest => None,
             Rule::SameClass => class_key(&task.class),
             Rule::Majority { radius } => {
-                let near = cells.iter().filter(|(distance, _)| *distance <= radius);
-                most_common_class(near.filter_map(|(_, cell)| cell.class())).and_then(class_key)
+                let near = cells.iter().filter(|neighbor| neighbor.distance <= radius);
+                let classes: Vec<String> = near.filter_map(Neighbor::class).collect();
+                most_common_class(classes.iter().map(String::as_str)).and_then(class_key)
             }
         }
     }
@@ -79,13 +80,18 @@ impl CellPredictor for NearestNeighbor {
 
     fn predict(&mut self, task: &TaskRecord) -> Result<CellSentence, Self::Error> {
         let target = target_position(task)?;
-        let cells: Vec<(f64, CellSentence)> =
-            prompt_cells(task).into_iter().map(|cell| (target.distance(&cell.position()), cell)).collect();
-        let wanted = self.wanted_class(&cells, task);
-        let of_class = cells.iter().filter(|(_, cell)| wanted.is_some() && cell.class().and_then(class_key) == wanted);
-        let copied = closest(of_class)
+        // The genes of a hundred neighbors are not read to copy those of one.
+        let cells: Vec<Neighbor<'_>> =
+            UnreadCell::all_of(&task.prompt).map(|cell| Neighbor { distance: target.distance(&cell.position()), cell }).collect();
+        let of_class = self.wanted_class(&cells, task).and_then(|wanted| {
+            let is_wanted = |neighbor: &&Neighbor<'_>| neighbor.class().as_deref().and_then(class_key).as_ref() == Some(&wanted);
+            closest(cells.iter().filter(is_wanted))
+        });
+        let copied = of_class
             .or_else(|| closest(cells.iter()))
-            .ok_or_else(|| BaselineError::NoNeighbors { cell_name: task.cell_name.clone() })?;
+            .ok_or_else(|| BaselineError::NoNeighbors { cell_name: task.cell_name.clone() })?
+            .cell
+            .read();
         let class = match self.rule {
             Rule::SameClass => Some(task.class.as_str()),
             Rule::Closest | Rule::Majority { .. } => copied.class(),
@@ -94,9 +100,21 @@ impl CellPredictor for NearestNeighbor {
     }
 }
 
-/// `min_by` returns the first of several equal cells.
-fn closest<'a>(cells: impl Iterator<Item = &'a (f64, CellSentence)>) -> Option<&'a CellSentence> {
-    cells.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, cell)| cell)
+/// A cell of a prompt, and how far it is from the target.
+struct Neighbor<'t> {
+    distance: f64,
+    cell: UnreadCell<'t>,
+}
+
+impl Neighbor<'_> {
+    fn class(&self) -> Option<String> {
+        self.cell.metadata().get("class").map(str::to_owned)
+    }
+}
+
+/// `min_by` returns the first of several equally close cells.
+fn closest<'n, 't: 'n>(cells: impl Iterator<Item = &'n Neighbor<'t>>) -> Option<&'n Neighbor<'t>> {
+    cells.min_by(|a, b| a.distance.total_cmp(&b.distance))
 }
 
 #[cfg(test)]

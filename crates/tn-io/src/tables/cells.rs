@@ -10,17 +10,20 @@ const MISSPELLED: &str = "neigbor_class";
 /// What it means.
 const NEIGHBOR_CLASS: &str = "neighbor_class";
 
+/// The columns of every table of cells.
+const COLUMNS: [(&str, ColumnKind); 5] = [
+    ("cell_name", ColumnKind::Text),
+    ("sentence", ColumnKind::Text),
+    ("x", ColumnKind::Number),
+    ("y", ColumnKind::Number),
+    ("section", ColumnKind::Text),
+];
+
 /// Columns `cell_name, sentence, x, y, section`; all others are metadata. A missing metadata value is left out. The
 /// published program's column `neigbor_class` is read as `neighbor_class`, unless the table has that too.
 impl TableRecord for CellRecord {
     fn columns() -> Vec<ColumnSpec> {
-        vec![
-            ColumnSpec::required("cell_name", ColumnKind::Text),
-            ColumnSpec::required("sentence", ColumnKind::Text),
-            ColumnSpec::required("x", ColumnKind::Number),
-            ColumnSpec::required("y", ColumnKind::Number),
-            ColumnSpec::required("section", ColumnKind::Text),
-        ]
+        COLUMNS.map(|(name, kind)| ColumnSpec::required(name, kind)).to_vec()
     }
 
     fn keeps_other_columns() -> bool {
@@ -29,21 +32,16 @@ impl TableRecord for CellRecord {
 
     fn write(&self, row: &mut RowWriter<'_>) {
         row.text("cell_name", &self.cell_name);
-        row.text("sentence", &self.ranking.to_string());
+        row.text("sentence", self.ranking.to_text());
         row.number("x", self.position.x());
         row.number("y", self.position.y());
         row.text("section", &self.section);
-        for column in row.columns().iter().skip(Self::columns().len()) {
-            if let Some(value) = self.metadata.get(column) {
-                row.text(column, value);
-            }
-        }
+        row.other_texts(COLUMNS.len(), |column| self.metadata.get(column));
     }
 
     fn read(row: &RowReader<'_>) -> Result<Self, TableError> {
-        let own = Self::columns();
         let mut metadata = Metadata::new();
-        for column in row.columns().filter(|column| own.iter().all(|spec| spec.name != *column)) {
+        for column in row.columns().filter(|column| COLUMNS.iter().all(|(own, _)| own != column)) {
             if let Some(value) = row.optional_text(column) {
                 let is_misspelled = column == MISSPELLED && row.columns().all(|other| other != NEIGHBOR_CLASS);
                 let key = if is_misspelled { NEIGHBOR_CLASS } else { column };

@@ -77,17 +77,6 @@ impl Values {
             Self::NumberList(values) => values.push(None),
         }
     }
-
-    fn clear(&mut self) {
-        match self {
-            Self::Text(values) => values.clear(),
-            Self::Number(values) => values.clear(),
-            Self::Integer(values) => values.clear(),
-            Self::Flag(values) => values.clear(),
-            Self::List(values) => values.clear(),
-            Self::NumberList(values) => values.clear(),
-        }
-    }
 }
 
 /// Rows by columns.
@@ -95,11 +84,13 @@ impl Values {
 pub(crate) struct Batch {
     pub(crate) columns: Vec<(String, Values)>,
     pub(crate) rows: usize,
+    /// Bytes of the values that were written, about.
+    pub(crate) bytes: usize,
 }
 
 impl Batch {
     pub(super) fn empty(specs: &[ColumnSpec]) -> Self {
-        Self { columns: specs.iter().map(|spec| (spec.name.clone(), Values::empty(spec.kind))).collect(), rows: 0 }
+        Self { columns: specs.iter().map(|spec| (spec.name.clone(), Values::empty(spec.kind))).collect(), rows: 0, bytes: 0 }
     }
 
     /// Ends a row that was written: columns without a value get a missing one.
@@ -110,11 +101,6 @@ impl Batch {
                 values.push_missing();
             }
         }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.columns.iter_mut().for_each(|(_, values)| values.clear());
-        self.rows = 0;
     }
 
     fn column(&self, name: &str) -> Option<&Values> {
@@ -129,15 +115,24 @@ pub struct RowWriter<'b> {
 }
 
 impl RowWriter<'_> {
-    /// Returns the names of the columns of the table.
-    pub fn columns(&self) -> Vec<String> {
-        self.batch.columns.iter().map(|(name, _)| name.clone()).collect()
+    /// Writes a text.
+    pub fn text<T: Into<String>>(&mut self, column: &str, value: T) {
+        let Batch { columns, bytes, .. } = &mut *self.batch;
+        if let Some((_, Values::Text(values))) = columns.iter_mut().find(|(other, _)| other == column) {
+            let value = value.into();
+            *bytes += value.len();
+            values.push(Some(value));
+        }
     }
 
-    /// Writes a text.
-    pub fn text(&mut self, column: &str, value: &str) {
-        if let Some(Values::Text(values)) = self.values(column) {
-            values.push(Some(value.to_owned()));
+    /// Writes texts to the columns after the first `own`, by a function from the name of a column to its value.
+    pub fn other_texts<'v>(&mut self, own: usize, value: impl Fn(&str) -> Option<&'v str>) {
+        let Batch { columns, bytes, .. } = &mut *self.batch;
+        for (name, values) in columns.iter_mut().skip(own) {
+            if let (Values::Text(values), Some(value)) = (values, value(name)) {
+                values.push(Some(value.to_owned()));
+                *bytes += value.len();
+            }
         }
     }
 
@@ -166,6 +161,7 @@ impl RowWriter<'_> {
     pub fn list(&mut self, column: &str, value: &[String]) {
         if let Some(Values::List(values)) = self.values(column) {
             values.push(Some(value.to_vec()));
+            self.batch.bytes += value.iter().map(String::len).sum::<usize>();
         }
     }
 
@@ -173,6 +169,7 @@ impl RowWriter<'_> {
     pub fn number_list(&mut self, column: &str, value: &[f64]) {
         if let Some(Values::NumberList(values)) = self.values(column) {
             values.push(Some(value.to_vec()));
+            self.batch.bytes += size_of_val(value);
         }
     }
 

@@ -127,7 +127,7 @@ impl DelimitedReader {
 
     pub(super) fn next_batch(&mut self, rows: usize) -> Result<Option<Batch>, TableError> {
         let mut batch =
-            Batch { columns: self.columns.iter().map(|(name, kind, _)| (name.clone(), Values::empty(*kind))).collect(), rows: 0 };
+            Batch { columns: self.columns.iter().map(|(name, kind, _)| (name.clone(), Values::empty(*kind))).collect(), rows: 0, bytes: 0 };
         for record in self.reader.records().take(rows) {
             let record = record.map_err(|source| TableError::Delimited { path: self.path.clone(), source })?;
             for ((name, values), (_, _, place)) in batch.columns.iter_mut().zip(&self.columns) {

@@ -6,58 +6,125 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Float64Builder, Int64Array, LargeListArray, ListBuilder, RecordBatch,
-    StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Float64Builder, Int64Array, LargeListArray, ListBuilder, StringArray,
+    StringBuilder,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::ColumnPath;
+use rayon::prelude::*;
 
 use super::column::{Batch, ColumnSpec, Values, parse_list, parse_number_list};
 use super::{BATCH_ROWS, TableError};
 use crate::ColumnKind;
 use crate::output::AtomicFile;
 
-/// Rows per row group: bounds the memory of writer and readers.
+/// Rows of a row group, at most.
 const ROW_GROUP_ROWS: usize = 16 * BATCH_ROWS;
+/// Bytes of values from which on a row group is closed: bounds the memory of writer and readers.
+const ROW_GROUP_BYTES: usize = 16 << 20;
+/// Row groups that are encoded at once. Neither it nor the file depends on the number of threads.
+const ROW_GROUPS_AT_ONCE: usize = 4;
 /// Metadata that Arrow keeps for itself.
 const ARROW_SCHEMA_KEY: &str = "ARROW:schema";
 
+/// Writes row groups, several of which are encoded and compressed at once.
 #[derive(Debug)]
 pub(super) struct ParquetWriter {
     path: PathBuf,
     schema: Arc<Schema>,
-    writer: ArrowWriter<AtomicFile>,
+    file: SerializedFileWriter<AtomicFile>,
+    encoders: ArrowRowGroupWriterFactory,
+    open: RowGroup,
+    /// Row groups that are full and not written yet.
+    full: Vec<RowGroup>,
+}
+
+#[derive(Debug, Default)]
+struct RowGroup {
+    batches: Vec<Batch>,
+    rows: usize,
+    bytes: usize,
 }
 
 impl ParquetWriter {
     pub(super) fn create(path: &Path, specs: &[ColumnSpec]) -> Result<Self, TableError> {
         let schema = Arc::new(Schema::new(specs.iter().map(field).collect::<Vec<_>>()));
         let writer = arrow_writer(path, &schema, ROW_GROUP_ROWS)?;
-        Ok(Self { path: path.to_owned(), schema, writer })
+        let (file, encoders) = writer.into_serialized_writer().map_err(|source| write_error(path, source))?;
+        Ok(Self { path: path.to_owned(), schema, file, encoders, open: RowGroup::default(), full: Vec::new() })
     }
 
     pub(super) fn add_metadata(&mut self, key: &str, value: &str) {
-        add_metadata(&mut self.writer, key, value);
+        self.file.append_key_value_metadata(KeyValue::new(key.to_owned(), value.to_owned()));
     }
 
-    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), TableError> {
-        let arrays = batch.columns.iter().map(|(_, values)| to_array(values)).collect();
-        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays)
-            .map_err(|source| write_error(&self.path, ParquetError::ArrowError(source.to_string())))?;
-        self.writer.write(&batch).map_err(|source| write_error(&self.path, source))
+    pub(super) fn write(&mut self, batch: Batch) -> Result<(), TableError> {
+        self.open.rows += batch.rows;
+        self.open.bytes += batch.bytes;
+        self.open.batches.push(batch);
+        if self.open.rows >= ROW_GROUP_ROWS || self.open.bytes >= ROW_GROUP_BYTES {
+            self.full.push(std::mem::take(&mut self.open));
+        }
+        if self.full.len() == ROW_GROUPS_AT_ONCE { self.flush() } else { Ok(()) }
     }
 
-    pub(super) fn finish(self) -> Result<(), TableError> {
-        finish(&self.path, self.writer)
+    pub(super) fn finish(mut self) -> Result<(), TableError> {
+        if self.open.rows > 0 {
+            self.full.push(std::mem::take(&mut self.open));
+        }
+        self.flush()?;
+        let file = self.file.into_inner().map_err(|source| write_error(&self.path, source))?;
+        file.commit().map_err(|source| TableError::Write { path: self.path, source })
     }
+
+    /// Encodes the full row groups, and writes them in their order.
+    fn flush(&mut self) -> Result<(), TableError> {
+        let first = self.file.flushed_row_groups().len();
+        let encode = |(number, group)| encode_row_group(&self.encoders, &self.schema, first + number, group);
+        let encoded: Vec<_> = std::mem::take(&mut self.full).into_par_iter().enumerate().map(encode).collect();
+        for chunks in encoded {
+            self.append(chunks).map_err(|source| write_error(&self.path, source))?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, chunks: Result<Vec<ArrowColumnChunk>, ParquetError>) -> Result<(), ParquetError> {
+        let chunks = chunks?;
+        let mut group = self.file.next_row_group()?;
+        for chunk in chunks {
+            chunk.append_to_row_group(&mut group)?;
+        }
+        group.close().map(drop)
+    }
+}
+
+fn encode_row_group(
+    encoders: &ArrowRowGroupWriterFactory,
+    schema: &Schema,
+    number: usize,
+    group: RowGroup,
+) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    let mut columns = encoders.create_column_writers(number)?;
+    // A batch is let go when it has been encoded.
+    for batch in group.batches {
+        let mut writers = columns.iter_mut();
+        for (field, (_, values)) in schema.fields().iter().zip(&batch.columns) {
+            for (leaf, writer) in compute_leaves(field, &to_array(values))?.iter().zip(&mut writers) {
+                writer.write(leaf)?;
+            }
+        }
+    }
+    columns.into_iter().map(|writer| writer.close()).collect()
 }
 
 /// Starts a file that appears when it is finished.
@@ -66,6 +133,8 @@ pub(crate) fn arrow_writer(path: &Path, schema: &Arc<Schema>, row_group_rows: us
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_row_count(Some(row_group_rows))
+        // Every sentence is another one: a dictionary of them would be given up.
+        .set_column_dictionary_enabled(ColumnPath::from("sentence"), false)
         .build();
     // Without Arrow's copy of the schema, Python shows our metadata as the metadata of the schema.
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
@@ -125,15 +194,42 @@ fn to_array(values: &Values) -> ArrayRef {
 }
 
 pub(crate) struct ParquetReader {
-    path: PathBuf,
-    metadata: BTreeMap<String, String>,
+    file: ParquetFile,
     reader: ParquetRecordBatchReader,
+}
+
+/// What is known of a file that is read.
+#[derive(Clone)]
+pub(super) struct ParquetFile {
+    path: PathBuf,
+    metadata: ArrowReaderMetadata,
+    mask: ProjectionMask,
     kinds: Vec<(String, ColumnKind)>,
 }
 
 impl std::fmt::Debug for ParquetReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ParquetReader").field("path", &self.path).field("columns", &self.kinds).finish_non_exhaustive()
+        f.debug_struct("ParquetReader").field("path", &self.file.path).field("columns", &self.file.kinds).finish_non_exhaustive()
+    }
+}
+
+impl ParquetFile {
+    /// Returns the number of rows of every row group.
+    pub(super) fn row_groups(&self) -> Vec<usize> {
+        self.metadata.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect()
+    }
+
+    /// Opens the file once more, to read a single row group of it.
+    pub(super) fn row_group(&self, group: usize) -> Result<ParquetReader, TableError> {
+        let file = File::open(&self.path).map_err(|source| TableError::Open { path: self.path.clone(), source })?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        self.read(builder.with_row_groups(vec![group]))
+    }
+
+    fn read(&self, builder: ParquetRecordBatchReaderBuilder<File>) -> Result<ParquetReader, TableError> {
+        let reader = builder.with_projection(self.mask.clone()).with_batch_size(BATCH_ROWS).build();
+        let reader = reader.map_err(|source| TableError::Parquet { path: self.path.clone(), source })?;
+        Ok(ParquetReader { file: self.clone(), reader })
     }
 }
 
@@ -165,36 +261,37 @@ impl ParquetReader {
                 }
             }
         }
-        let metadata = key_values(builder.metadata().file_metadata().key_value_metadata());
         let mask = ProjectionMask::roots(builder.parquet_schema(), chosen);
-        let reader = builder
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
+        let metadata = ArrowReaderMetadata::try_new(Arc::clone(builder.metadata()), ArrowReaderOptions::default())
             .map_err(|source| TableError::Parquet { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), metadata, reader, kinds })
+        ParquetFile { path: path.to_owned(), metadata, mask, kinds }.read(builder)
+    }
+
+    pub(super) fn file(&self) -> &ParquetFile {
+        &self.file
     }
 
     pub(super) fn metadata(&self) -> BTreeMap<String, String> {
-        self.metadata.clone()
+        key_values(self.file.metadata.metadata().file_metadata().key_value_metadata())
     }
 
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, TableError> {
         let Some(batch) = self.reader.next() else { return Ok(None) };
-        let batch = batch.map_err(|source| TableError::Parquet { path: self.path.clone(), source: source.into() })?;
+        let batch = batch.map_err(|source| TableError::Parquet { path: self.file.path.clone(), source: source.into() })?;
         let columns = self
+            .file
             .kinds
             .iter()
             .map(|(name, kind)| {
                 let array = batch.column_by_name(name).ok_or_else(|| TableError::MissingColumn {
-                    path: self.path.clone(),
+                    path: self.file.path.clone(),
                     column: name.clone(),
                     columns: Vec::new(),
                 })?;
                 Ok((name.clone(), self.values(name, array, *kind)?))
             })
             .collect::<Result<_, TableError>>()?;
-        Ok(Some(Batch { columns, rows: batch.num_rows() }))
+        Ok(Some(Batch { columns, rows: batch.num_rows(), bytes: 0 }))
     }
 
     fn values(&self, name: &str, array: &ArrayRef, kind: ColumnKind) -> Result<Values, TableError> {
@@ -231,7 +328,7 @@ impl ParquetReader {
     }
 
     fn wrong_type(&self, column: &str, expected: ColumnKind, found: &DataType) -> TableError {
-        TableError::WrongType { path: self.path.clone(), column: column.to_owned(), expected, found: found.to_string() }
+        TableError::WrongType { path: self.file.path.clone(), column: column.to_owned(), expected, found: found.to_string() }
     }
 }
 

@@ -47,9 +47,35 @@ pub(super) fn pieces(panel: &Vocabulary) -> String {
     alternatives.collect::<Vec<_>>().join("|")
 }
 
+/// Says whether a regular expression is one of [`pieces`], of whatever panel.
+pub(super) fn is_trained(pieces: &str) -> bool {
+    let after = format!("|{WORD}|{DIGIT}|{SIGN}|{ANYTHING}");
+    let Some(listed) = pieces.strip_prefix(TAG).and_then(|rest| rest.strip_suffix(&after)) else { return false };
+    // A blank stands before each symbol, and there is none inside.
+    let mut symbols = listed.split("| ");
+    symbols.next() == Some("") && symbols.all(is_escaped)
+}
+
+/// Characters that mean something to a regular expression.
+const SPECIAL: &str = r"\.+*?()|[]{}^$";
+
 fn escape(symbol: &str) -> String {
-    let special = |c: &char| r"\.+*?()|[]{}^$".contains(*c);
-    symbol.chars().flat_map(|c| special(&c).then_some('\\').into_iter().chain([c])).collect()
+    symbol.chars().flat_map(|c| SPECIAL.contains(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+/// Says whether a regular expression matches nothing but one symbol.
+fn is_escaped(pieces: &str) -> bool {
+    let mut characters = pieces.chars();
+    while let Some(c) = characters.next() {
+        let is_literal = match c {
+            '\\' => characters.next().is_some_and(|escaped| SPECIAL.contains(escaped)),
+            _ => !SPECIAL.contains(c) && !c.is_whitespace(),
+        };
+        if !is_literal {
+            return false;
+        }
+    }
+    !pieces.is_empty()
 }
 
 #[cfg(test)]
@@ -86,6 +112,19 @@ mod tests {
     #[test]
     fn anything_else_is_cut_into_characters() {
         check(&[], "a  b\n(+€)", &["a", " ", " b", "\n", "(", "+", "€", ")"]);
+    }
+
+    #[test]
+    fn a_trained_pattern_is_known_again() {
+        for symbols in [&[][..], &["GFAP"], &["IGH@", "A+B", "A(B).C", "A|B"]] {
+            let pieces = pieces(&Vocabulary::new(symbols).unwrap());
+            assert!(is_trained(&pieces), "{pieces}");
+        }
+        let pieces = pieces(&Vocabulary::new(["IGH@"]).unwrap());
+        for other in [r"IGH@ B", r"IGH.", r"IGH\s", r"IGH@|\s+", "("] {
+            let other = pieces.replace("IGH@", other);
+            assert!(!is_trained(&other), "{other}");
+        }
     }
 
     #[test]

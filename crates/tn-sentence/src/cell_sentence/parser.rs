@@ -160,34 +160,60 @@ pub(crate) fn split_blocks(part: Part<'_>) -> (Part<'_>, impl Iterator<Item = Pa
     (before, blocks)
 }
 
+/// The parts of a block, of which only the position is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    pub(crate) position: Position,
+    /// What stands after the coordinates.
+    stray: Part<'a>,
+    metadata: Option<Part<'a>>,
+    /// Everything after `<cs>`.
+    genes: Part<'a>,
+}
+
+impl<'a> Block<'a> {
+    /// Splits a block, which begins with `<pos>`. An error means that it holds no cell.
+    pub(crate) fn split(block: Part<'a>) -> Result<Self, ParseError> {
+        let missing = |tag, offset| ParseError::MissingTag { tag, offset };
+        let (_, block) = block.split_at_tag(Tag::Position).ok_or_else(|| missing(Tag::Position, block.offset))?;
+        let (head, genes) = block.split_at_tag(Tag::Genes).ok_or_else(|| missing(Tag::Genes, block.trim().end()))?;
+        let (coordinates, metadata) = match head.split_at_tag(Tag::Metadata) {
+            Some((coordinates, metadata)) => (coordinates, Some(metadata)),
+            None => (head, None),
+        };
+        let (position, stray) = parse_position(coordinates)?;
+        Ok(Self { position, stray, metadata, genes })
+    }
+
+    pub(crate) fn metadata(&self, defects: &mut impl Defects) -> Result<Metadata, ParseError> {
+        match self.metadata {
+            Some(items) => parse_metadata(items, MissingColon::MeansTrue, defects),
+            None => Ok(Metadata::new()),
+        }
+    }
+
+    /// Reads the rest; what cannot be used goes to `defects`.
+    pub(crate) fn read(&self, defects: &mut impl Defects) -> Result<CellSentence, ParseError> {
+        let (genes, after) = match self.genes.split_at_tag(Tag::End) {
+            Some((genes, after)) => (genes, Some(after)),
+            None => (self.genes, None),
+        };
+        note_text(self.stray, defects)?;
+        let metadata = self.metadata(defects)?;
+        let ranking = parse_genes(genes, defects)?;
+        if let Some(after) = after {
+            note_text(after, defects)?;
+        }
+        let header = CellHeader::new(self.position).with_metadata(metadata);
+        Ok(CellSentence::from_header(header, ranking))
+    }
+}
+
 /// Parses one block, which begins with `<pos>`.
 ///
 /// An error means that the block holds no cell; smaller defects go to `defects`.
 pub(crate) fn parse_block(block: Part<'_>, defects: &mut impl Defects) -> Result<CellSentence, ParseError> {
-    let missing = |tag, offset| ParseError::MissingTag { tag, offset };
-    let (_, block) = block.split_at_tag(Tag::Position).ok_or_else(|| missing(Tag::Position, block.offset))?;
-    let (head, genes) = block.split_at_tag(Tag::Genes).ok_or_else(|| missing(Tag::Genes, block.trim().end()))?;
-    let (coordinates, metadata) = match head.split_at_tag(Tag::Metadata) {
-        Some((coordinates, metadata)) => (coordinates, Some(metadata)),
-        None => (head, None),
-    };
-    let (genes, after) = match genes.split_at_tag(Tag::End) {
-        Some((genes, after)) => (genes, Some(after)),
-        None => (genes, None),
-    };
-
-    let (position, stray) = parse_position(coordinates)?;
-    note_text(stray, defects)?;
-    let metadata = match metadata {
-        Some(items) => parse_metadata(items, MissingColon::MeansTrue, defects)?,
-        None => Metadata::new(),
-    };
-    let ranking = parse_genes(genes, defects)?;
-    if let Some(after) = after {
-        note_text(after, defects)?;
-    }
-    let header = CellHeader::new(position).with_metadata(metadata);
-    Ok(CellSentence::from_header(header, ranking))
+    Block::split(block)?.read(defects)
 }
 
 fn note_text(part: Part<'_>, defects: &mut impl Defects) -> Result<(), ParseError> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tn_sentence::Position;
-use tn_spatial::{KdTree, LinearScan, NeighborIndex};
+use tn_spatial::{KdTree, LinearScan, NeighborIndex, RadiusGraph};
 
 use super::{golden, numbers, positions};
 
@@ -40,6 +40,10 @@ fn cells_within_the_radius_are_squidpys() {
         let points = positions(&case["points"]);
         check_graph(case, &KdTree::build(&points));
         check_graph(case, &LinearScan::build(&points));
+        let graph = RadiusGraph::new(&points, case["radius"].as_f64().unwrap()).unwrap();
+        for (cell, expected) in case["expected"]["neighbours"].as_array().unwrap().iter().enumerate() {
+            assert_eq!(graph.neighbors(cell).iter().map(|index| *index as usize).collect::<Vec<_>>(), indices(expected));
+        }
 
         let labels = indices(&case["labels"]);
         let tree = KdTree::build(&points);
