@@ -1,6 +1,11 @@
 //! `cargo xtask bench`: the end-to-end benchmarks.
 
-pub(crate) mod model;
+mod contest;
+mod data;
+pub(crate) mod machine;
+mod model;
+mod report;
+mod row;
 
 use std::process::ExitCode;
 
@@ -17,6 +22,7 @@ pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {
     match &flags.command {
         None => criterion(&flags.arguments),
         Some(BenchCommand::Model(flags)) => model::run(flags),
+        Some(BenchCommand::Data(flags)) => data::run(flags),
         Some(BenchCommand::Fresh(command)) => model::run_fresh(command),
     }
 }

@@ -119,6 +119,8 @@ pub(crate) struct BenchFlags {
 pub(crate) enum BenchCommand {
     /// Measures the model, and torch beside it: generation, training, memory.
     Model(ModelBenchFlags),
+    /// Measures files, sentences, tokens and neighbors, beside what the published program took.
+    Data(DataBenchFlags),
     /// What a benchmark of the model runs in a process of its own.
     #[command(subcommand, hide = true)]
     Fresh(FreshCommand),
@@ -149,8 +151,39 @@ pub(crate) struct ModelBenchFlags {
     pub(crate) out: PathBuf,
 }
 
+#[derive(Args, Debug)]
+pub(crate) struct DataBenchFlags {
+    /// A Python that has SciPy, which is measured in the same run. Without, its seconds of another run stand beside ours.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) peer: Option<PathBuf>,
+    /// Runs only the rows whose name contains this; may be given several times.
+    #[arg(long, value_name = "ROW")]
+    pub(crate) only: Vec<String>,
+    /// Measurements of each side, after one that does not count.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) repeats: u32,
+    /// Threads.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) threads: u32,
+    /// Few cells, in seconds: everything runs, and the numbers mean nothing.
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// Folder of the results, and of the simulated sections that they are measured on.
+    #[arg(long, value_name = "DIR", default_value = "target/bench-data")]
+    pub(crate) out: PathBuf,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum FreshCommand {
+    /// Encodes a section, and prints the peak of the memory.
+    Encode {
+        /// The AnnData file.
+        input: PathBuf,
+        /// The table of cells.
+        output: PathBuf,
+        /// Threads.
+        threads: usize,
+    },
     /// Loads a checkpoint and prints the token that follows some tokens.
     FirstToken {
         /// The checkpoint.

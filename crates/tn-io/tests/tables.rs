@@ -48,14 +48,61 @@ fn check<R: TableRecord + PartialEq + std::fmt::Debug>(records: &[R], columns: &
         writer.finish().unwrap();
         let read = TableReader::<R>::open(&path).unwrap().read_all().unwrap();
         assert_eq!(read, records, "{extension}");
-        // The same rows give the same bytes.
+        // The same rows give the same bytes, written one by one or together.
         let again = folder.path().join(format!("again.{extension}"));
         let mut writer = TableWriter::create_with_columns(&again, columns).unwrap();
-        writer.write_all(records).unwrap();
+        records.iter().for_each(|record| writer.write(record).unwrap());
         writer.finish().unwrap();
         assert!(fs::read(&path).unwrap() == fs::read(&again).unwrap(), "{extension}");
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6);
+}
+
+#[test]
+fn several_row_groups_are_the_same_on_any_number_of_threads() {
+    // About a kilobyte a row, and more rows than two row groups hold.
+    let genes: Vec<String> = (0..150).map(|gene| format!("G{gene}")).collect();
+    let cells: Vec<CellRecord> =
+        (0..40_001).map(|i| CellRecord { ranking: GeneRanking::new(&genes[i % 50..]).unwrap(), ..cell(&i.to_string()) }).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |threads: usize| {
+        let path = folder.path().join(format!("{threads}.parquet"));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut writer = TableWriter::create_with_columns(&path, &["class"]).unwrap();
+            // Parts of a size that fits neither batches nor row groups.
+            cells.chunks(777).for_each(|part| writer.write_all(part).unwrap());
+            writer.finish().unwrap();
+            assert!(TableReader::<CellRecord>::open(&path).unwrap().read_all().unwrap() == cells, "{threads} threads");
+        });
+        fs::read(path).unwrap()
+    };
+    let expected = write(1);
+    assert!([2, 8].into_iter().all(|threads| write(threads) == expected));
+    let file = parquet::file::reader::SerializedFileReader::new(fs::File::open(folder.path().join("1.parquet")).unwrap()).unwrap();
+    assert!(parquet::file::reader::FileReader::num_row_groups(&file) > 1);
+}
+
+#[test]
+fn the_first_bad_row_of_many_row_groups_is_named() {
+    let rows = 40_000;
+    let sentences = (0..rows).map(|row| if row == 35_000 || row == 37_000 { "A A" } else { "A" });
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("cell_name", Arc::new(StringArray::from_iter_values((0..rows).map(|row| row.to_string())))),
+        ("sentence", Arc::new(StringArray::from_iter_values(sentences))),
+        ("x", Arc::new(Float32Array::from(vec![0.0; rows]))),
+        ("y", Arc::new(Float32Array::from(vec![0.0; rows]))),
+        ("section", Arc::new(StringArray::from_iter_values((0..rows).map(|_| "s")))),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.parquet");
+    let properties = parquet::file::properties::WriterProperties::builder().set_max_row_group_row_count(Some(1_000)).build();
+    let mut writer = ArrowWriter::try_new(fs::File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let error = TableReader::<CellRecord>::open(&path).unwrap().read_all().unwrap_err();
+    assert!(matches!(error, TableError::InvalidValue { row: 35_000, .. }), "{error}");
 }
 
 #[test]

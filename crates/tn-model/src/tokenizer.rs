@@ -319,3 +319,91 @@ fn byte_ids(tokenizer: &Tokenizer) -> Result<[u32; 256], TokenizerError> {
     }
     Ok(ids)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WORDS: [&str; 16] = [
+        "<pos>",
+        "X:",
+        "-12,",
+        "Y:",
+        "4768",
+        "<meta>",
+        "class:",
+        "IT",
+        "<cs>",
+        "GFAP",
+        "IGH@",
+        "1700016P03RIK",
+        "</cs>",
+        "it's",
+        "...",
+        "é",
+    ];
+    const BLANKS: [&str; 7] = [" ", " ", " ", "", "  ", "\n", " \t\u{b}"];
+
+    fn trained() -> SentenceTokenizer {
+        let panel = Vocabulary::new(["GFAP", "1700016P03RIK", "IGH@"]).unwrap();
+        SentenceTokenizer::train([WORDS.join(" ")], &panel, &TokenizerOptions::new()).unwrap()
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        let part = (prop::sample::select(&BLANKS[..]), prop_oneof![prop::sample::select(&WORDS[..]).prop_map(str::to_owned), "[ -~]{0,6}"]);
+        prop::collection::vec(part, 0..30).prop_map(|parts| parts.into_iter().flat_map(|(blank, word)| [blank.to_owned(), word]).collect())
+    }
+
+    fn check(tokenizer: &SentenceTokenizer, text: &str) -> Result<(), TestCaseError> {
+        let anew = tokenizer.encode_anew(text);
+        // Twice: when words are met, and when they are known.
+        for _ in 0..2 {
+            prop_assert_eq!(&tokenizer.encode(text), &anew, "{:?}", text);
+            prop_assert_eq!(&tokenizer.encode_ids(text), &anew.ids, "{:?}", text);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn known_words_have_the_tokens_of_the_whole_text(text in text()) {
+            let tokenizer = trained();
+            prop_assert!(tokenizer.words.is_some());
+            check(&tokenizer, &text)?;
+        }
+    }
+
+    #[test]
+    fn published_tokenizers_are_encoded_by_words() {
+        let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/golden"));
+        let qwen3 = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/qwen3-tokenizer/tokenizer.json"));
+        let files = [&golden.join("split_and_mask_tokenizer.json"), &golden.join("split_and_mask_gpt2_tokenizer.json"), qwen3];
+        for file in files.into_iter().filter(|file| file.exists()) {
+            let tokenizer = SentenceTokenizer::from_file(file).unwrap();
+            assert!(tokenizer.words.is_some(), "{}", file.display());
+            let mut runner = proptest::test_runner::TestRunner::deterministic();
+            runner.run(&text(), |text| check(&tokenizer, &text)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_tokenizer_that_looks_beyond_words_is_not() {
+        let json = trained().to_json();
+        let changes = [
+            (r#""normalizer": null"#, r#""normalizer": { "type": "Prepend", "prepend": "_" }"#),
+            (r#""lstrip": false"#, r#""lstrip": true"#),
+            (r#""dropout": null"#, r#""dropout": 0.5"#),
+            (r#" ?[0-9]"#, r#"[0-9 ]+"#),
+        ];
+        for (old, new) in changes {
+            let changed = json.replace(old, new);
+            assert_ne!(changed, json, "{old}");
+            let tokenizer = Tokenizer::from_str(&changed).unwrap();
+            assert!(!words::encodes_words(&tokenizer), "{new}");
+        }
+    }
+}

@@ -121,10 +121,13 @@ impl<'v> RankEncoder<'v> {
 
     fn rank(&self, entries: impl Iterator<Item = (u32, f32)>, cell_name: &str) -> Result<GeneRanking, EncodeError> {
         let cell_seed = request_seed(self.seed, cell_name, 0);
-        let mut keyed = Vec::new();
+        let mut keyed = Vec::with_capacity(entries.size_hint().0);
+        // Sorted columns, as nearly every file has them, cannot repeat.
+        let mut is_sorted = true;
         for (column, value) in entries {
             let gene = self.check(column, value)?;
             if value > 0.0 {
+                is_sorted &= keyed.last().is_none_or(|&(_, before)| before < column);
                 let tie = match self.tie_break {
                     TieBreak::Seed => (crate::seed::draw(cell_seed, gene as u64) >> 32) as u32,
                     TieBreak::Symbol => self.symbol_ranks[gene],
@@ -133,10 +136,10 @@ impl<'v> RankEncoder<'v> {
                 keyed.push((u64::from(!value.to_bits()) << 32 | u64::from(tie), column));
             }
         }
-        keyed.sort_unstable();
-        if let Some(pair) = keyed_twice(&keyed) {
-            return Err(EncodeError::RepeatedColumn { column: pair });
+        if !is_sorted && let Some(column) = keyed_twice(&keyed) {
+            return Err(EncodeError::RepeatedColumn { column });
         }
+        keyed.sort_unstable();
         keyed.truncate(self.max_genes);
         let symbols = self.vocabulary.symbols();
         let genes = keyed.into_iter().map(|(_, column)| symbols[column as usize].clone());

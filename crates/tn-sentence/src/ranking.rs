@@ -58,7 +58,6 @@ impl GeneRanking {
 
     /// Builds a ranking from symbols that the caller knows to be distinct.
     pub(crate) fn from_distinct(genes: Vec<GeneSymbol>) -> Self {
-        debug_assert_eq!(first_repeat(&genes), None);
         Self(genes)
     }
 

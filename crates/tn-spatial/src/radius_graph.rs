@@ -233,7 +233,8 @@ mod tests {
         for (index, position) in positions.iter().enumerate() {
             let others = (0u32..).zip(&positions).filter(|(other, _)| *other as usize != index);
             let near = others.map(|(other, place)| (other, position.distance_squared(place)));
-            let near: Vec<(u32, f64)> = near.filter(|(_, squared)| *squared <= radius * radius).map(|(other, squared)| (other, squared.sqrt())).collect();
+            let near: Vec<(u32, f64)> =
+                near.filter(|(_, squared)| *squared <= radius * radius).map(|(other, squared)| (other, squared.sqrt())).collect();
             let found: Vec<(u32, f64)> = iter::zip(graph.neighbors(index), graph.distances(index)).map(|(&i, &d)| (i, d)).collect();
             assert_eq!(found, near, "neighbors of {index} within {radius}");
         }

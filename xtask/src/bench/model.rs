@@ -5,16 +5,12 @@
 
 mod agreement;
 mod constrained;
-mod contest;
 mod fresh;
 mod inference;
 mod inputs;
-pub(crate) mod machine;
 mod our_training;
 mod peer;
 mod prompts;
-mod report;
-mod row;
 mod sizes;
 mod training;
 
@@ -24,8 +20,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 
 use self::inputs::Inputs;
-use self::row::Row;
 use self::sizes::Sizes;
+use super::report::{self, Conditions};
+use super::{machine, row::Row};
 use crate::flags::{FreshCommand, ModelBenchFlags};
 use crate::peer::Peer;
 use crate::workspace::root;
@@ -74,7 +71,16 @@ pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
         }
     }
     ensure!(!rows.is_empty(), "no row is named {}", flags.only.join(" or "));
-    let text = report::write(&folder, &bench, flags, &rows)?;
+    let conditions = Conditions {
+        sizes: bench.sizes.of,
+        repeats: bench.repeats,
+        threads,
+        load: bench.load,
+        peer: bench.peer.as_ref(),
+        packages: &["python", "torch", "transformers", "peft"],
+        checked: "What was compared, each time with our side in 32 bits",
+    };
+    let text = report::write(&folder, &conditions, &rows)?;
     println!("\n{text}");
     Ok(ExitCode::SUCCESS)
 }

@@ -64,15 +64,16 @@ fn check(features: &[&str]) -> Command {
     cargo(["check", "--quiet"].iter().chain(features))
 }
 
-/// Runs every benchmark once, without timing it: their assertions hold. That of the model runs at a size of seconds, without a peer.
+/// Runs every benchmark once, without timing it: their assertions hold. Those with peers run at a size of seconds, without them.
 fn benchmarks() -> Result<()> {
     let code = crate::bench::run(&BenchFlags { command: None, arguments: vec!["--test".to_owned()] })?;
     ensure!(code == ExitCode::SUCCESS, "a benchmark failed");
-    // In a process of its own, which sets its threads.
-    let program = std::env::current_exe()?;
-    let quick = ["bench", "model", "--quick", "--repeats", "1", "--out", "target/ci/bench-model"];
-    let status = Command::new(program).args(quick).current_dir(root()).status()?;
-    ensure!(status.success(), "the benchmark of the model ended with {status}");
+    // In processes of their own, which set their threads.
+    for (name, out) in [("model", "target/ci/bench-model"), ("data", "target/ci/bench-data")] {
+        let quick = ["bench", name, "--quick", "--repeats", "1", "--out", out];
+        let status = Command::new(std::env::current_exe()?).args(quick).current_dir(root()).status()?;
+        ensure!(status.success(), "the benchmark of the {name} ended with {status}");
+    }
     Ok(())
 }
 

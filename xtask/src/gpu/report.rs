@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::line::{Asked, Better, Line, Of, median};
-use crate::bench::model::machine;
+use crate::bench::machine;
 use crate::flags::GpuFlags;
 
 /// The commit that this program was built from.

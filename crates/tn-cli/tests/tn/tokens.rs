@@ -44,7 +44,7 @@ fn a_table_of_tokens_says_what_it_was_made_from() {
     folder.run("tokenize sentences.parquet -o tokens.parquet --base run --split val --target-weight 2 --seed 3");
     let reader = TokenTableReader::open(folder.path("tokens.parquet")).expect("a table");
     let metadata = reader.metadata();
-    assert_eq!(metadata.keys().collect::<Vec<_>>(), [PROVENANCE_KEY, TOKENIZER_KEY]);
+    assert_eq!(metadata.keys().collect::<Vec<_>>(), [PROVENANCE_KEY, "tn.report", TOKENIZER_KEY]);
     let (hash, _) = content_hash(folder.bytes("run/tokenizer.json").as_slice()).expect("a hash");
     assert_eq!(metadata[TOKENIZER_KEY], format!("{hash:016x}"));
     let provenance = Provenance::from_json(&metadata[PROVENANCE_KEY]).expect("provenance");
@@ -57,4 +57,26 @@ fn a_table_of_tokens_says_what_it_was_made_from() {
     folder.fail("tokenize sentences.parquet -o tokens.csv --base run", 2, &["tokens.csv has the extension"]);
     folder.fail("tokenize sentences.parquet -o sentences.parquet --base run", 2, &["is an input"]);
     folder.fail("tokenize sentences.parquet -o other.parquet --base nowhere", 3, &["nowhere"]);
+}
+
+#[test]
+fn a_table_of_tokens_is_written_again_only_when_something_has_changed() {
+    let folder = Folder::with_model();
+    let written = || std::fs::metadata(folder.path("tokens.parquet")).and_then(|file| file.modified()).expect("a file");
+    let command = "tokenize sentences.parquet -o tokens.parquet --base run --max-tokens 90";
+    let (report, first) = (folder.json(command), written());
+    assert_eq!(folder.json(command), report);
+    assert_eq!(written(), first);
+    // Another option, another tokenizer, a damaged table.
+    assert_ne!(folder.json(&command.replace("90", "80")), report);
+    let second = written();
+    assert_ne!(second, first);
+    let tokenizer = folder.text("run/tokenizer.json");
+    std::fs::write(folder.path("run/tokenizer.json"), format!("{tokenizer}\n")).expect("a file");
+    assert_eq!(folder.json(command), report);
+    assert_ne!(written(), second);
+    let whole = folder.bytes("tokens.parquet");
+    std::fs::write(folder.path("tokens.parquet"), &whole[..whole.len() / 2]).expect("a file");
+    assert_eq!(folder.json(command), report);
+    assert!(folder.bytes("tokens.parquet") == whole);
 }

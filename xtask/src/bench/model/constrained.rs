@@ -11,8 +11,8 @@ use tissuenarrator::model::{Qwen3Config, SentenceTokenizer, TokenizerOptions, We
 use tissuenarrator::prelude::Vocabulary;
 
 use super::Bench;
-use super::contest::{Contender, in_turns};
-use super::row::{Goal, Row, Side, Unit};
+use crate::bench::contest::{Contender, in_turns};
+use crate::bench::row::{Goal, Row, Side, Unit};
 use crate::workspace::root;
 
 /// Beginnings of gene names; each gene of the panel has a number after one.

@@ -11,12 +11,13 @@ use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::model::qwen3::PackedQwen3;
 
 use super::Bench;
-use super::contest::{Contender, in_turns, in_turns_from_cold};
 use super::inputs::tokens;
 use super::our_training::OurTraining;
 use super::prompts::Prompts;
-use super::row::{Goal, Row, Side, Unit};
 use super::training::{Variant, compare, load_command, step_command};
+use crate::bench::contest::{Contender, in_turns, in_turns_from_cold};
+use crate::bench::machine;
+use crate::bench::row::{Goal, Row, Side, Unit};
 use crate::flags::FreshCommand;
 
 /// Measures the time from the start of a program to its first token.
@@ -105,6 +106,7 @@ pub(super) fn memory_rows(bench: &Bench) -> Result<Vec<Row>> {
 /// Runs what this process was started for, and prints the answer as JSON.
 pub(super) fn run(command: &FreshCommand) -> Result<()> {
     let answer = match command {
+        FreshCommand::Encode { input, output, threads } => crate::bench::data::run_fresh(input, output, *threads)?,
         FreshCommand::FirstToken { folder, format, tokens, threads } => first_token(folder, format, *tokens, *threads)?,
         FreshCommand::TrainingStep { folder, adapter, tokens, threads } => training_step(folder, adapter, *tokens, *threads)?,
     };
@@ -126,15 +128,7 @@ fn training_step(folder: &PathBuf, adapter: &Path, length: usize, threads: usize
     let vocabulary = tissuenarrator::model::Qwen3Config::load(folder)?.vocab_size;
     let mut training = OurTraining::load(folder, Some(adapter), &[tokens(0, length, vocabulary)], true)?;
     let report = training.step()?;
-    Ok(json!({"loss": report.loss, "seconds": report.seconds, "peak_mib": peak_memory()?}))
-}
-
-/// Returns the largest resident set that this process had, in MiB.
-fn peak_memory() -> Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("the peak of the memory is known on Linux only")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("the system does not tell the peak of the memory")?;
-    let kibibytes: f64 = line.trim().trim_end_matches(" kB").trim().parse().context("the peak of the memory is a number")?;
-    Ok(kibibytes / 1_024.0)
+    Ok(json!({"loss": report.loss, "seconds": report.seconds, "peak_mib": machine::peak_memory()?}))
 }
 
 /// Starts this program again with other arguments, and returns what it prints.
@@ -151,19 +145,4 @@ fn token_of(answer: &Value) -> Result<u64> {
 
 fn peak_of(answer: &Value) -> Result<f64> {
     answer["peak_mib"].as_f64().context("a peak of the memory is a number")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_peak_of_the_memory_grows_with_what_is_touched() {
-        let before = peak_memory().unwrap();
-        let touched = vec![1u8; 64 << 20];
-        assert!(touched.iter().map(|&byte| u64::from(byte)).sum::<u64>() > 0);
-        let after = peak_memory().unwrap();
-        assert!(after > before && after >= 64.0, "{before} MiB, then {after}");
-    }
 }

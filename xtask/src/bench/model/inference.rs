@@ -11,10 +11,10 @@ use tissuenarrator::model::qwen3::PackedQwen3;
 
 use super::Bench;
 use super::agreement;
-use super::contest::{Contender, in_turns};
 use super::inputs::tokens;
 use super::prompts::Prompts;
-use super::row::{Goal, Row, Side, Unit};
+use crate::bench::contest::{Contender, in_turns};
+use crate::bench::row::{Goal, Row, Side, Unit};
 
 /// Number formats that are measured in turns. Between groups, everything is freed.
 const GROUPS: [(&[WeightFormat], &str); 2] = [(&[WeightFormat::F32], "f32"), (&[WeightFormat::Bf16, WeightFormat::Int8], "bf16")];

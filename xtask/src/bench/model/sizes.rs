@@ -2,7 +2,7 @@
 
 use tissuenarrator::model::Qwen3Config;
 
-use super::row::SizesOf;
+use crate::bench::row::SizesOf;
 
 /// The shapes of the models, and the numbers of tokens.
 pub(super) struct Sizes {

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use tissuenarrator::model::WeightType;
 
 use super::Bench;
-use super::contest::{Contender, in_turns};
 use super::inputs::tokens;
 use super::our_training::{CLIP_NORM, LEARNING_RATE, OurTraining, WEIGHT_DECAY};
-use super::row::{Goal, Row, Side, Unit};
 use super::sizes::TrainingSize;
+use crate::bench::contest::{Contender, in_turns};
+use crate::bench::row::{Goal, Row, Side, Unit};
 
 /// Measures the rows.
 pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {

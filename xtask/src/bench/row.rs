@@ -2,7 +2,7 @@
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     /// This workspace.
     Ours,
     /// What it is compared with.
@@ -11,28 +11,28 @@ pub(super) enum Side {
 
 /// What a variant of one side cost, a value for each repeat.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     /// Number format or variant.
-    pub(super) name: String,
-    pub(super) side: Side,
-    pub(super) values: Vec<f64>,
+    pub(crate) name: String,
+    pub(crate) side: Side,
+    pub(crate) values: Vec<f64>,
 }
 
 impl Measured {
     /// Returns the middle value; of an even number, the mean of the two in the middle.
-    pub(super) fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         median(&self.values)
     }
 
     /// Returns the smallest and the largest value.
-    pub(super) fn range(&self) -> (f64, f64) {
+    pub(crate) fn range(&self) -> (f64, f64) {
         self.values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| (low.min(value), high.max(value)))
     }
 }
 
 /// How a cost is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// Seconds for so many tokens, shown as tokens per second.
     Tokens(usize),
     /// Seconds.
@@ -45,7 +45,7 @@ pub(super) enum Unit {
 
 /// What a ratio is compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Goal {
+pub(crate) enum Goal {
     /// So many times as fast as the peer, at least: the floor, and what one would wish for.
     Speed { reach: f64, moonshot: f64 },
     /// So much of the cost of the peer, at most.
@@ -54,14 +54,14 @@ pub(super) enum Goal {
 
 /// Which sizes were measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SizesOf {
+pub(crate) enum SizesOf {
     Published,
     Quick,
 }
 
 /// How a row came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// There is nothing to compare with.
     Absent,
     /// The shapes are not those that something is asked of.
@@ -73,45 +73,45 @@ pub(super) enum Verdict {
 
 /// One line of the table.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Short name, for `--only`.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What was done.
-    pub(super) what: String,
-    pub(super) unit: Unit,
-    pub(super) goal: Goal,
-    pub(super) measured: Vec<Measured>,
+    pub(crate) what: String,
+    pub(crate) unit: Unit,
+    pub(crate) goal: Goal,
+    pub(crate) measured: Vec<Measured>,
     /// How it was seen that both sides did the same.
-    pub(super) checks: Vec<String>,
+    pub(crate) checks: Vec<String>,
 }
 
 impl Row {
     /// Returns the variant of a side with the lowest median.
-    pub(super) fn best(&self, side: Side) -> Option<&Measured> {
+    pub(crate) fn best(&self, side: Side) -> Option<&Measured> {
         let of_side = self.measured.iter().filter(|measured| measured.side == side);
         of_side.min_by(|a, b| a.median().total_cmp(&b.median()))
     }
 
     /// Returns the ratio of the best of both sides, in the direction of the goal.
-    pub(super) fn ratio(&self) -> Option<f64> {
+    pub(crate) fn ratio(&self) -> Option<f64> {
         self.ratio_of(self.best(Side::Ours)?)
     }
 
     /// Returns the ratio of one of our variants and the best of the peer.
-    pub(super) fn ratio_of(&self, ours: &Measured) -> Option<f64> {
+    pub(crate) fn ratio_of(&self, ours: &Measured) -> Option<f64> {
         let peer = self.best(Side::Peer)?;
         Some(self.goal.ratio(ours.median(), peer.median()))
     }
 
     /// Returns the lowest and the highest ratio of the best of both sides within one repeat.
-    pub(super) fn ratio_range(&self) -> Option<(f64, f64)> {
+    pub(crate) fn ratio_range(&self) -> Option<(f64, f64)> {
         let (ours, peer) = (self.best(Side::Ours)?, self.best(Side::Peer)?);
         let ratios = ours.values.iter().zip(&peer.values).map(|(&ours, &peer)| self.goal.ratio(ours, peer)).collect();
         Some(Measured { name: String::new(), side: Side::Ours, values: ratios }.range())
     }
 
     /// Returns how the ratio compares with what is asked for, at the sizes that it is asked for.
-    pub(super) fn verdict(&self, sizes: SizesOf) -> Verdict {
+    pub(crate) fn verdict(&self, sizes: SizesOf) -> Verdict {
         let Some(ratio) = self.ratio() else { return Verdict::Absent };
         if sizes == SizesOf::Quick {
             return Verdict::NotJudged;

@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::row::{Measured, Side};
 
 /// Something to be measured.
-pub(super) struct Contender<'a> {
+pub(crate) struct Contender<'a> {
     name: String,
     side: Side,
     measure: Box<dyn FnMut() -> Result<f64> + 'a>,
@@ -13,13 +13,13 @@ pub(super) struct Contender<'a> {
 
 impl<'a> Contender<'a> {
     /// Names a number format or variant of one side, and what measures it: seconds or another cost.
-    pub(super) fn new(side: Side, name: impl Into<String>, measure: impl FnMut() -> Result<f64> + 'a) -> Self {
+    pub(crate) fn new(side: Side, name: impl Into<String>, measure: impl FnMut() -> Result<f64> + 'a) -> Self {
         Self { name: name.into(), side, measure: Box::new(measure) }
     }
 }
 
 /// Measures all contenders in turns, `repeats` times, after a round that does not count.
-pub(super) fn in_turns(contenders: Vec<Contender<'_>>, repeats: u32) -> Result<Vec<Measured>> {
+pub(crate) fn in_turns(contenders: Vec<Contender<'_>>, repeats: u32) -> Result<Vec<Measured>> {
     let mut contenders = contenders;
     for contender in &mut contenders {
         (contender.measure)()?;
@@ -28,7 +28,7 @@ pub(super) fn in_turns(contenders: Vec<Contender<'_>>, repeats: u32) -> Result<V
 }
 
 /// Measures all contenders in turns, `repeats` times.
-pub(super) fn in_turns_from_cold(mut contenders: Vec<Contender<'_>>, repeats: u32) -> Result<Vec<Measured>> {
+pub(crate) fn in_turns_from_cold(mut contenders: Vec<Contender<'_>>, repeats: u32) -> Result<Vec<Measured>> {
     let mut values = vec![Vec::new(); contenders.len()];
     for _ in 0..repeats {
         for (contender, values) in contenders.iter_mut().zip(&mut values) {

@@ -6,23 +6,39 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use super::machine;
 use super::row::{Goal, Measured, Row, Side, SizesOf, Unit, Verdict};
-use super::{Bench, machine};
-use crate::flags::ModelBenchFlags;
+use crate::peer::Peer;
+
+/// How the rows of a table were measured.
+pub(crate) struct Conditions<'p> {
+    pub(crate) sizes: SizesOf,
+    pub(crate) repeats: u32,
+    pub(crate) threads: usize,
+    /// Of the machine, before the run.
+    pub(crate) load: Option<f64>,
+    pub(crate) peer: Option<&'p Peer>,
+    /// Packages of the peer whose versions are told.
+    pub(crate) packages: &'p [&'p str],
+    /// What the last list of the report tells.
+    pub(crate) checked: &'p str,
+}
 
 /// Returns a row in one line.
-pub(super) fn line(row: &Row, sizes: SizesOf) -> String {
+pub(crate) fn line(row: &Row, sizes: SizesOf) -> String {
     let side = |side| row.best(side).map_or("absent".to_owned(), |best| with_range(row.unit, best));
     format!("{:<12} ours {}; peer {}; {}", row.name, side(Side::Ours), side(Side::Peer), verdict(row, sizes))
 }
 
 /// Writes `results.md` and `results.json`, and returns the text of the former.
-pub(super) fn write(folder: &Path, bench: &Bench, flags: &ModelBenchFlags, rows: &[Row]) -> Result<String> {
+pub(crate) fn write(folder: &Path, conditions: &Conditions<'_>, rows: &[Row]) -> Result<String> {
     let machine = machine::describe();
-    let text = markdown(bench, flags, rows, &machine);
-    let peer = bench.peer.as_ref().map_or(Value::Null, |peer| peer.versions().clone());
-    let run = json!({"quick": flags.quick, "repeats": flags.repeats, "threads": flags.threads, "load_before": bench.load});
-    let results = json!({"machine": machine, "peer": peer, "run": run, "rows": rows.iter().map(|row| json_row(row, bench.sizes.of)).collect::<Vec<_>>()});
+    let text = markdown(conditions, rows, &machine);
+    let peer = conditions.peer.map_or(Value::Null, |peer| peer.versions().clone());
+    let Conditions { sizes, repeats, threads, load, .. } = *conditions;
+    let run = json!({"quick": sizes == SizesOf::Quick, "repeats": repeats, "threads": threads, "load_before": load});
+    let results =
+        json!({"machine": machine, "peer": peer, "run": run, "rows": rows.iter().map(|row| json_row(row, sizes)).collect::<Vec<_>>()});
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for (name, content) in [("results.md", text.clone()), ("results.json", format!("{results:#}\n"))] {
         fs::write(folder.join(name), content).with_context(|| format!("cannot write {name}"))?;
@@ -30,10 +46,10 @@ pub(super) fn write(folder: &Path, bench: &Bench, flags: &ModelBenchFlags, rows:
     Ok(text)
 }
 
-fn markdown(bench: &Bench, flags: &ModelBenchFlags, rows: &[Row], machine: &Value) -> String {
+fn markdown(conditions: &Conditions<'_>, rows: &[Row], machine: &Value) -> String {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut lines = Vec::new();
-    if flags.quick {
+    if conditions.sizes == SizesOf::Quick {
         lines.push("Tiny shapes: these numbers mean nothing.\n".to_owned());
     }
     lines.push(format!(
@@ -41,23 +57,23 @@ fn markdown(bench: &Bench, flags: &ModelBenchFlags, rows: &[Row], machine: &Valu
         text(&machine["date"]),
         text(&machine["processor"]),
         machine["cores"],
-        flags.threads,
-        flags.repeats,
-        bench.load.map_or("unknown".to_owned(), |load| format!("{load:.1}")),
-        bench.peer.as_ref().map_or("No peer".to_owned(), |peer| {
+        conditions.threads,
+        conditions.repeats,
+        conditions.load.map_or("unknown".to_owned(), |load| format!("{load:.1}")),
+        conditions.peer.map_or("No peer".to_owned(), |peer| {
             let versions = peer.versions();
-            let named = ["python", "torch", "transformers", "peft"].map(|name| format!("{name} {}", text(&versions[name])));
-            named.join(", ")
+            let named = conditions.packages.iter().map(|name| format!("{name} {}", text(&versions[*name])));
+            named.collect::<Vec<_>>().join(", ")
         })
     ));
     lines.push("| row | what | ours | peer | ratio | reach | moonshot | verdict |".to_owned());
     lines.push("|---|---|---|---|---|---|---|---|".to_owned());
-    lines.extend(rows.iter().map(|row| table_line(row, bench.sizes.of)));
+    lines.extend(rows.iter().map(|row| table_line(row, conditions.sizes)));
     lines.push("\nEvery variant, with its ratio to the best of the peer:\n".to_owned());
     lines.push("| row | side | variant | median (lowest to highest) | ratio |".to_owned());
     lines.push("|---|---|---|---|---|".to_owned());
     lines.extend(rows.iter().flat_map(variant_lines));
-    lines.push("\nWhat was compared, each time with our side in 32 bits:\n".to_owned());
+    lines.push(format!("\n{}:\n", conditions.checked));
     lines.extend(rows.iter().flat_map(|row| row.checks.iter().map(|check| format!("- {}: {check}", row.name))));
     lines.push(String::new());
     lines.join("\n")
