@@ -39,6 +39,7 @@
 //! |---|---|
 //! | the cells that share a coordinate frame | [`Section`] |
 //! | square bins | [`BinGrid`] |
+//! | cells to learn from and cells to hold out | [`Splitter`] |
 //! | the nearest cells, or all within a radius | [`KdTree`], through [`NeighborIndex`] |
 //! | an order in which to read cells | [`Traversal`] |
 //! | spatial sentences for training | [`patch_bins`], [`patch_neighborhoods`] |
@@ -56,6 +57,7 @@ mod bin_grid;
 mod neighbors;
 mod patch;
 mod section;
+mod split;
 mod tasks;
 mod traversal;
 
@@ -68,6 +70,7 @@ pub use crate::{
         neighborhoods::{Neighborhood, Neighborhoods, patch_neighborhoods},
     },
     section::Section,
+    split::{ExistingSplits, InvalidSplitRatio, Split, SplitError, SplitPlan, SplitRatio, Splitter},
     tasks::{SameClass, TaskError, TaskOptions, Tasks, build_tasks},
     traversal::{Traversal, UnknownTraversal},
 };
