@@ -15,7 +15,7 @@ use tissuenarrator::model::likelihood::LikelihoodError;
 use tissuenarrator::model::training::TrainError;
 use tissuenarrator::model::{CheckpointError, ChunkError, DeviceError, TokenizerError};
 use tissuenarrator::sentence::VocabularyError;
-use tissuenarrator::spatial::{BinGridError, TaskError};
+use tissuenarrator::spatial::{BinGridError, SplitError, TaskError};
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(crate) enum CliError {
     Table(#[from] TableError),
     #[error(transparent)]
     Bins(#[from] BinGridError),
+    #[error(transparent)]
+    Split(#[from] SplitError),
     #[error(transparent)]
     Tasks(#[from] TaskError),
     #[error(transparent)]
@@ -221,6 +223,7 @@ impl CliError {
             Self::Inspect(_)
             | Self::Encode(_)
             | Self::Read(_)
+            | Self::Split(_)
             | Self::Tasks(_)
             | Self::Tokenizer(_)
             | Self::Checkpoint(_)
@@ -254,6 +257,9 @@ impl CliError {
                 None => "copy columns of the expression file with `tn encode --columns`".to_owned(),
             },
             Self::UnknownSplit { .. } => "name others with --split".to_owned(),
+            Self::Split(SplitError::AlreadySplit { .. }) => "give all cells new splits with --replace".to_owned(),
+            Self::Split(SplitError::TooFew { block_width: None, .. }) => "divide sections into blocks with --block UM".to_owned(),
+            Self::Split(SplitError::TooFew { .. }) => "give a smaller --block".to_owned(),
             Self::Tasks(TaskError::NoTargets { .. }) => "name others with --split and --class; --split all takes every cell".to_owned(),
             Self::Tasks(TaskError::MissingClass { .. }) => "leave out --exclude-same-class and give --targets-per-class 0".to_owned(),
             Self::NoSentences { .. } => "give a wider --bin-width or --radius, or a smaller --min-cells".to_owned(),
