@@ -27,6 +27,7 @@
 //! | You have | You want | Use |
 //! |---|---|---|
 //! | gene names of a matrix | a checked panel | [`Vocabulary`] |
+//! | former names of genes | the current ones | [`GeneAliases`] |
 //! | expression of a cell | its ranked genes | [`RankEncoder`], [`GeneRanking`] |
 //! | a place and a ranking | text of a cell, or back | [`CellSentence`] |
 //! | several cells | text of a neighborhood, or back | [`SpatialSentence`] |
@@ -41,7 +42,8 @@
 //! <pos> X: 4768, Y: 6093 <meta> class: HY GABA, spatial_domain: HY <cs> GDA DLK1 RREB1 </cs>
 //! ```
 //!
-//! Coordinates are micrometers. `<meta>` and its items may be missing. What would not survive being read is an error
+//! Coordinates are micrometers. Gene symbols are upper case, of whatever species: see [`Vocabulary`]. `<meta>` and its items
+//! may be missing. What would not survive being read is an error
 //! when the value is built ([`GeneSymbolError`], [`MetadataError`], [`VocabularyError`]) or is escaped ([`Metadata`]), so
 //! that parsing what was printed always gives the same value. [`compat`] has the published program's behavior where it
 //! differs.
@@ -61,6 +63,7 @@ mod clean_up;
 pub mod compat;
 mod coordinate_format;
 mod gene;
+mod gene_aliases;
 mod metadata;
 mod parse_error;
 mod position;
@@ -82,6 +85,7 @@ pub use crate::{
     clean_up::clean_generated_genes,
     coordinate_format::CoordinateFormat,
     gene::{GeneSymbol, GeneSymbolError},
+    gene_aliases::{GeneAliasError, GeneAliases},
     metadata::{Metadata, MetadataError, NOT_AVAILABLE},
     parse_error::{ParseError, Skipped, Tag},
     position::{Axis, Position, PositionError},
