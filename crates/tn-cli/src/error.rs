@@ -14,7 +14,7 @@ use tissuenarrator::model::generation::{GenerateError, RemoteError};
 use tissuenarrator::model::likelihood::LikelihoodError;
 use tissuenarrator::model::training::TrainError;
 use tissuenarrator::model::{CheckpointError, ChunkError, DeviceError, TokenizerError};
-use tissuenarrator::sentence::VocabularyError;
+use tissuenarrator::sentence::{GeneAliasError, VocabularyError};
 use tissuenarrator::spatial::{BinGridError, SplitError, TaskError};
 
 /// Whose fault an error is.
@@ -89,6 +89,8 @@ pub(crate) enum CliError {
     #[error("the gene panel of {} cannot be used", path.display())]
     Panel { path: PathBuf, source: VocabularyError },
 
+    #[error("the gene aliases of {} cannot be used", path.display())]
+    GeneAliases { path: PathBuf, source: GeneAliasError },
     #[error("the gene panel {} has no genes", path.display())]
     EmptyPanel { path: PathBuf },
     #[error("{} holds no header fields", path.display())]
@@ -234,6 +236,7 @@ impl CliError {
             | Self::Baseline(_)
             | Self::Score { .. }
             | Self::Panel { .. }
+            | Self::GeneAliases { .. }
             | Self::EmptyPanel { .. }
             | Self::PanelMismatch { .. }
             | Self::HeaderFields { .. }

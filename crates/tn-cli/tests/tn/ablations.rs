@@ -49,7 +49,9 @@ fn a_run_without_neighbors_shows_the_cell_alone() {
     let generated: Vec<GeneratedRecord> = rows(&folder, "generated.parquet");
     assert!(generated.iter().all(|record| record.model_prompt.matches("<pos>").count() == 1 && !record.generated_text.is_empty()));
     folder.run("surprise tasks_alone.parquet -o surprise.parquet --model run");
-    folder.run("baseline tasks_alone.parquet -o nearest.parquet --method nearest-neighbor");
-    let scores = folder.json("score generated.parquet nearest.parquet");
+    let nobody = ["none of the", "holds no readable cell"];
+    folder.fail("baseline tasks_alone.parquet -o nearest.parquet --method nearest-neighbor", 3, &nobody);
+    folder.run("baseline tasks_alone.parquet -o mean.parquet --method class-mean --cells cells.parquet");
+    let scores = folder.json("score generated.parquet mean.parquet");
     assert_eq!(scores["generated.parquet"]["rows"], tasks.len());
 }
