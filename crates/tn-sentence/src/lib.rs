@@ -32,6 +32,7 @@
 //! | a place and a ranking | text of a cell, or back | [`CellSentence`] |
 //! | several cells | text of a neighborhood, or back | [`SpatialSentence`] |
 //! | a task row | the text for a model | [`PromptBuilder`] |
+//! | text for a model | the same without places, as an ablation | [`Coordinates`] |
 //! | the words a model wrote | a clean ranking | [`gene_words`], [`clean_generated_genes`] |
 //! | a model or baseline of your own | to have it scored | [`CellPredictor`] |
 //! | rows of tables | to pass them on | [`CellRecord`], [`SentenceRecord`], [`TaskRecord`], [`GeneratedRecord`], [`SurpriseRecord`] |
@@ -62,6 +63,7 @@ mod cell_sentence;
 mod clean_up;
 pub mod compat;
 mod coordinate_format;
+mod coordinates;
 mod gene;
 mod gene_aliases;
 mod metadata;
@@ -84,6 +86,7 @@ pub use crate::{
     cell_sentence::{CellSentence, parser::gene_words},
     clean_up::clean_generated_genes,
     coordinate_format::CoordinateFormat,
+    coordinates::Coordinates,
     gene::{GeneSymbol, GeneSymbolError},
     gene_aliases::{GeneAliasError, GeneAliases},
     metadata::{Metadata, MetadataError, NOT_AVAILABLE},
