@@ -1,7 +1,7 @@
 //! Runs without a part of what a model is usually told.
 
 use tissuenarrator::io::{TableReader, TableRecord};
-use tissuenarrator::sentence::{GeneratedRecord, SentenceRecord, SpatialSentence, TaskRecord};
+use tissuenarrator::sentence::{CellSentence, GeneratedRecord, SentenceRecord, SpatialSentence, TaskRecord};
 
 use crate::folder::Folder;
 
@@ -54,4 +54,36 @@ fn a_run_without_neighbors_shows_the_cell_alone() {
     folder.run("baseline tasks_alone.parquet -o mean.parquet --method class-mean --cells cells.parquet");
     let scores = folder.json("score generated.parquet mean.parquet");
     assert_eq!(scores["generated.parquet"]["rows"], tasks.len());
+}
+
+#[test]
+fn a_run_without_coordinates_tells_the_model_no_place() {
+    let folder = Folder::with_tables();
+    folder.run("train sentences.parquet -o run --steps 3 --batch 2 --without-coordinates");
+    let tasks: Vec<TaskRecord> = rows(&folder, "tasks.parquet");
+    for (mode, ending) in [("conditioned", " <cs>"), ("unconditioned", " <pos>")] {
+        let options = format!("--model run --max-new-tokens 80 --mode {mode} --without-coordinates");
+        folder.run(&format!("generate tasks.parquet -o {mode}.parquet {options}"));
+        for (record, task) in rows::<GeneratedRecord>(&folder, &format!("{mode}.parquet")).iter().zip(&tasks) {
+            assert!(!record.model_prompt.contains("X:") && record.model_prompt.ends_with(ending), "{}", record.model_prompt);
+            assert_eq!(record.model_prompt.matches("<pos>").count(), 5);
+            // What was written is a cell at the place of its target nevertheless.
+            let cell = CellSentence::parse_lenient(&record.generated_block).0.expect("a cell was written");
+            assert_eq!((cell.position().x(), cell.position().y()), (task.x.round_ties_even(), task.y.round_ties_even()));
+        }
+    }
+    let generate = "generate tasks.parquet -o out.parquet --model run --max-new-tokens 2";
+    for (options, warns) in [("", true), ("--without-coordinates", false)] {
+        let output = folder.output(&format!("{generate} {options}"));
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(message.contains("run was trained without coordinates: give --without-coordinates"), warns, "{message}");
+    }
+    let surprise = |options: &str| {
+        let result = folder.json(&format!("surprise tasks.parquet -o surprise.parquet --model run {options}"));
+        result["mean_surprise"].as_f64().expect("a mean")
+    };
+    assert_ne!(surprise(""), surprise("--without-coordinates"));
+    folder.run("tokenize sentences.parquet -o with.parquet --base run");
+    folder.run("tokenize sentences.parquet -o without.parquet --base run --without-coordinates");
+    assert!(folder.bytes("without.parquet").len() < folder.bytes("with.parquet").len());
 }
