@@ -471,7 +471,7 @@ mod tests {
         let mut blocks: BTreeMap<(&str, Bin), &str> = BTreeMap::new();
         for cell in &cells {
             let split = cell.split().unwrap();
-            assert_eq!(*blocks.entry((&cell.section, grid.bin_of(&cell.position))).or_insert(split), split);
+            assert_eq!(*blocks.entry((cell.section.as_str(), grid.bin_of(&cell.position))).or_insert(split), split);
         }
         assert_eq!(blocks.len(), 50);
     }
