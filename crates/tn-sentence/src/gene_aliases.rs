@@ -41,7 +41,7 @@ impl GeneAliases {
         C: AsRef<str>,
         I: IntoIterator<Item = (A, C)>,
     {
-        let mut aliases = BTreeMap::new();
+        let mut aliases: BTreeMap<GeneSymbol, GeneSymbol> = BTreeMap::new();
         for (pair, (alias, current)) in pairs.into_iter().enumerate() {
             let symbol = |word: &str| GeneSymbol::new(word).map_err(|source| GeneAliasError::InvalidSymbol { pair, source });
             let (alias, current) = (symbol(alias.as_ref())?, symbol(current.as_ref())?);

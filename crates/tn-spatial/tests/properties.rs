@@ -201,7 +201,7 @@ fn the_number_of_threads_changes_nothing() {
 #[test]
 fn chunks_of_neighborhoods_are_the_whole() {
     let cells = table(300);
-    let options = PatchOptions::default().with_sentence_meta(["class"]);
+    let options = PatchOptions::default().with_sentence_meta(["class"]).with_min_cells(2);
     let neighborhood = Neighborhood::default().with_radius(60.0);
     let chunks: Vec<SentenceRecord> = Neighborhoods::new(&cells, neighborhood, &options).chunks(7).flatten().collect();
     assert!(!chunks.is_empty() && chunks == patch_neighborhoods(&cells, neighborhood, &options));
