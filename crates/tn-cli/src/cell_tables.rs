@@ -21,10 +21,7 @@ pub(crate) struct Table<R> {
 
 /// Reads a table that has to have rows.
 pub(crate) fn read<R: TableRecord>(path: &Path, expected: TableKind) -> Result<Table<R>, CliError> {
-    let named = |source| match source {
-        TableError::MissingColumn { .. } | TableError::WrongType { .. } => CliError::WrongTable { source, expected },
-        _ => CliError::Table(source),
-    };
+    let named = |source| of_kind(source, expected);
     let reader = TableReader::<R>::open(path).map_err(named)?;
     let metadata = reader.metadata();
     let rows = reader.read_all().map_err(named)?;
@@ -34,13 +31,31 @@ pub(crate) fn read<R: TableRecord>(path: &Path, expected: TableKind) -> Result<T
     Ok(Table { rows, metadata })
 }
 
+/// Names the kind of table that was expected, where another kind may have been given.
+pub(crate) fn of_kind(source: TableError, expected: TableKind) -> CliError {
+    match source {
+        TableError::MissingColumn { .. } | TableError::WrongType { .. } => CliError::WrongTable { source, expected },
+        _ => CliError::Table(source),
+    }
+}
+
 /// Starts a table with its provenance, passing on the gene panel of the table that it is made from.
 pub(crate) fn create<R: TableRecord>(
     path: &Path,
     provenance: &Provenance,
     source: &BTreeMap<String, String>,
 ) -> Result<TableWriter<R>, CliError> {
-    let writer = TableWriter::create(path)?.with_metadata(PROVENANCE_KEY, &provenance.to_json());
+    create_with_columns(path, provenance, source, &[])
+}
+
+/// Starts a table as [`create`] does, with more columns.
+pub(crate) fn create_with_columns<R: TableRecord>(
+    path: &Path,
+    provenance: &Provenance,
+    source: &BTreeMap<String, String>,
+    columns: &[String],
+) -> Result<TableWriter<R>, CliError> {
+    let writer = TableWriter::create_with_columns(path, columns)?.with_metadata(PROVENANCE_KEY, &provenance.to_json());
     Ok(match source.get(PANEL_KEY) {
         Some(panel) => writer.with_metadata(PANEL_KEY, panel),
         None => writer,

@@ -10,6 +10,7 @@ mod patch;
 mod prompts;
 mod score;
 mod simulate;
+mod split;
 mod surprise;
 mod tokenize;
 mod train;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Simulate(simulate::Simulate),
     /// Turn expression (.h5ad) into cell sentences
     Encode(encode::Encode),
+    /// Divide cells into train, val and test
+    Split(split::SplitCells),
     /// Turn cells into spatial sentences for training
     Patch(patch::Patch),
     /// Turn cells into tasks: a place, its neighbors, and the cell observed there
@@ -59,6 +62,7 @@ impl Command {
             Self::Inspect(command) => command.run(),
             Self::Simulate(command) => command.run(global.seed),
             Self::Encode(command) => command.run(global.seed),
+            Self::Split(command) => command.run(global.seed, console),
             Self::Patch(command) => command.run(global.seed, console),
             Self::Prompts(command) => command.run(global.seed, console),
             Self::Train(command) => command.run(global.seed, console),

@@ -14,8 +14,8 @@ use tissuenarrator::model::generation::{GenerateError, RemoteError};
 use tissuenarrator::model::likelihood::LikelihoodError;
 use tissuenarrator::model::training::TrainError;
 use tissuenarrator::model::{CheckpointError, ChunkError, DeviceError, TokenizerError};
-use tissuenarrator::sentence::VocabularyError;
-use tissuenarrator::spatial::{BinGridError, TaskError};
+use tissuenarrator::sentence::{GeneAliasError, VocabularyError};
+use tissuenarrator::spatial::{BinGridError, SplitError, TaskError};
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Bins(#[from] BinGridError),
     #[error(transparent)]
+    Split(#[from] SplitError),
+    #[error(transparent)]
     Tasks(#[from] TaskError),
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
@@ -87,6 +89,8 @@ pub(crate) enum CliError {
     #[error("the gene panel of {} cannot be used", path.display())]
     Panel { path: PathBuf, source: VocabularyError },
 
+    #[error("the gene aliases of {} cannot be used", path.display())]
+    GeneAliases { path: PathBuf, source: GeneAliasError },
     #[error("the gene panel {} has no genes", path.display())]
     EmptyPanel { path: PathBuf },
     #[error("{} holds no header fields", path.display())]
@@ -221,6 +225,7 @@ impl CliError {
             Self::Inspect(_)
             | Self::Encode(_)
             | Self::Read(_)
+            | Self::Split(_)
             | Self::Tasks(_)
             | Self::Tokenizer(_)
             | Self::Checkpoint(_)
@@ -231,6 +236,7 @@ impl CliError {
             | Self::Baseline(_)
             | Self::Score { .. }
             | Self::Panel { .. }
+            | Self::GeneAliases { .. }
             | Self::EmptyPanel { .. }
             | Self::PanelMismatch { .. }
             | Self::HeaderFields { .. }
@@ -254,6 +260,9 @@ impl CliError {
                 None => "copy columns of the expression file with `tn encode --columns`".to_owned(),
             },
             Self::UnknownSplit { .. } => "name others with --split".to_owned(),
+            Self::Split(SplitError::AlreadySplit { .. }) => "give all cells new splits with --replace".to_owned(),
+            Self::Split(SplitError::TooFew { block_width: None, .. }) => "divide sections into blocks with --block UM".to_owned(),
+            Self::Split(SplitError::TooFew { .. }) => "give a smaller --block".to_owned(),
             Self::Tasks(TaskError::NoTargets { .. }) => "name others with --split and --class; --split all takes every cell".to_owned(),
             Self::Tasks(TaskError::MissingClass { .. }) => "leave out --exclude-same-class and give --targets-per-class 0".to_owned(),
             Self::NoSentences { .. } => "give a wider --bin-width or --radius, or a smaller --min-cells".to_owned(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::model::qwen3::PackedQwen3;
 use tissuenarrator::model::{CheckpointReader, Device, Precision, Qwen3, SentenceTokenizer};
+use tissuenarrator::sentence::Coordinates;
 
 use crate::error::CliError;
 use crate::header_fields;
@@ -63,6 +64,27 @@ pub(crate) fn load_packed(
     }
     let (_, tokenizer) = open(folder)?;
     Ok((PackedQwen3::load(folder, format)?, tokenizer))
+}
+
+/// Warns of a model that was trained on text with coordinates and is shown none, or the other way around, as far as the record of its
+/// training tells. An adapter lies in its own folder or in that of its run.
+pub(crate) fn warn_of_coordinates(model: &Path, adapter: Option<&Path>, coordinates: Coordinates) {
+    let mut folders = adapter.into_iter().flat_map(|adapter| [Some(adapter), adapter.parent()]).flatten().chain([model]);
+    let Some((folder, trained)) = folders.find_map(|folder| Some((folder, trained_coordinates(folder)?))) else { return };
+    if trained != coordinates {
+        let (seen, advice) = match trained {
+            Coordinates::Hidden => ("without", "give"),
+            Coordinates::Shown => ("with", "leave out"),
+        };
+        tracing::warn!("the model in {} was trained {seen} coordinates: {advice} --without-coordinates", folder.display());
+    }
+}
+
+fn trained_coordinates(folder: &Path) -> Option<Coordinates> {
+    let record = std::fs::read_to_string(folder.join("training.json")).ok()?;
+    let record: serde_json::Value = serde_json::from_str(&record).ok()?;
+    let are_hidden = record.pointer("/provenance/options/without_coordinates")?.as_bool()?;
+    Some(if are_hidden { Coordinates::Hidden } else { Coordinates::Shown })
 }
 
 /// Returns the files of a model or adapter folder that decide what it writes, by name.

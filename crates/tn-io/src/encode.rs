@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use rayon::prelude::*;
-use tn_sentence::{CellRecord, EncodeError, Metadata, Position, RankEncoder, TieBreak, Vocabulary};
+use tn_sentence::{CellRecord, EncodeError, GeneAliases, Metadata, Position, RankEncoder, TieBreak, Vocabulary};
 
 pub use self::error::EncodeSectionError;
 pub use self::normalization::{Normalization, TARGET_SUM, ValueScale};
@@ -47,6 +47,7 @@ pub struct EncodeOptions {
     pixel_size: Option<f64>,
     section: Option<String>,
     columns: Vec<Column>,
+    gene_aliases: GeneAliases,
     normalization: Normalization,
     max_genes: Option<usize>,
     tie_break: TieBreak,
@@ -119,6 +120,13 @@ impl EncodeOptions {
     #[must_use]
     pub fn with_column_as(mut self, column: &str, name: &str) -> Self {
         self.columns.push(Column { name: name.to_owned(), column: column.to_owned() });
+        self
+    }
+
+    /// Writes the current symbol of each gene that has one of these aliases. The provenance lists those genes.
+    #[must_use]
+    pub fn with_gene_aliases(mut self, aliases: GeneAliases) -> Self {
+        self.gene_aliases = aliases;
         self
     }
 
@@ -297,7 +305,8 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
         if reader.n_cells() == 0 {
             return Err(EncodeSectionError::NoCells { file });
         }
-        let vocabulary = Vocabulary::new(reader.genes()).map_err(|source| EncodeSectionError::Genes { file: file.clone(), source })?;
+        let vocabulary = Vocabulary::with_aliases(reader.genes(), &options.gene_aliases)
+            .map_err(|source| EncodeSectionError::Genes { file: file.clone(), source })?;
         let table = CellTable::read(reader, options)?;
         let sample = reader.rows(0..reader.n_cells().min(SAMPLE_CELLS).min(reader.rows_per_block()))?;
         let scale = ValueScale::of_values(sample.values().iter().copied());
@@ -528,6 +537,10 @@ pub fn encode_file(input: &Path, output: &Path, options: &EncodeOptions) -> Resu
     let section = open_section(input, options.layer.as_deref())?;
     let mut cells = EncodedCells::new(section.as_ref(), options)?;
     let mut provenance = options.provenance();
+    if !options.gene_aliases.is_empty() {
+        let renamed = |gene: &String| Some(format!("{gene}={}", options.gene_aliases.current(gene)?));
+        provenance = provenance.with_option("gene_aliases", section.genes().iter().filter_map(renamed).collect::<Vec<_>>());
+    }
     for path in section.inputs() {
         provenance = provenance.with_input(&path).map_err(|source| ReadError::Open { path, source })?;
     }

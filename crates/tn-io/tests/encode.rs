@@ -6,7 +6,7 @@ use tn_io::{
     AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, EncodeSectionError, EncodedCells, Normalization, PANEL_KEY, PROVENANCE_KEY,
     Provenance, TableReader, encode_file,
 };
-use tn_sentence::{CellRecord, Position, TieBreak};
+use tn_sentence::{CellRecord, GeneAliases, Position, TieBreak};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/golden/anndata")).join(name)
@@ -58,6 +58,26 @@ fn a_column_can_have_another_name_in_the_table() {
     let keys: Vec<Vec<String>> =
         table.read_all().unwrap().iter().map(|cell| cell.metadata.iter().map(|(key, _)| key.to_owned()).collect()).collect();
     assert!(keys.iter().any(|keys| keys == &["class", "split"]) && keys.iter().flatten().all(|key| key != "note"), "{keys:?}");
+}
+
+#[test]
+fn aliases_become_current_symbols_in_rankings_panel_and_provenance() {
+    let folder = tempfile::tempdir().unwrap();
+    let (section, path) = (folder.path().join("section.h5ad"), folder.path().join("cells.parquet"));
+    write(&section, 2, &["March1", "Gfap", "Sept2"], &[3.0, 2.0, 1.0]);
+    let aliases = GeneAliases::new([("MARCH1", "MARCHF1"), ("SEPT2", "SEPTIN2"), ("FAM46A", "TENT5A")]).unwrap();
+    encode_file(&section, &path, &EncodeOptions::new().with_gene_aliases(aliases)).unwrap();
+    let table = TableReader::<CellRecord>::open(&path).unwrap();
+    let metadata = table.metadata();
+    assert_eq!(metadata[PANEL_KEY], r#"["MARCHF1","GFAP","SEPTIN2"]"#);
+    let provenance = Provenance::from_json(&metadata[PROVENANCE_KEY]).unwrap();
+    assert_eq!(provenance.options["gene_aliases"], serde_json::json!(["March1=MARCHF1", "Sept2=SEPTIN2"]));
+    assert!(table.map(Result::unwrap).all(|cell| cell.ranking.to_string() == "MARCHF1 GFAP SEPTIN2"));
+
+    let colliding = GeneAliases::new([("Sept2", "GFAP")]).unwrap();
+    let error = encode(&section, &EncodeOptions::new().with_gene_aliases(colliding)).unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(source, r#"genes "Gfap" (column 1) and "Sept2" (column 2) are both "GFAP""#);
 }
 
 #[test]

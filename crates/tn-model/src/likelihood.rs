@@ -10,7 +10,9 @@
 use std::ops::{ControlFlow, Range};
 
 use rayon::prelude::*;
-use tn_sentence::{CellHeader, CellLikelihood, CellSentence, CoordinateFormat, ModelPrompt, PromptBuilder, PromptError, TaskRecord};
+use tn_sentence::{
+    CellHeader, CellLikelihood, CellSentence, CoordinateFormat, Coordinates, ModelPrompt, PromptBuilder, PromptError, TaskRecord,
+};
 
 use crate::qwen3::{PackedQwen3, ReadSequence};
 use crate::shortening::neighbors_that_fit;
@@ -25,6 +27,7 @@ pub struct CellScorer {
     model: PackedQwen3,
     tokenizer: SentenceTokenizer,
     prompts: PromptBuilder,
+    coordinates: Coordinates,
     has_influences: bool,
 }
 
@@ -65,7 +68,14 @@ impl CellScorer {
     /// Returns an error when the tokenizer belongs to another model.
     pub fn new(model: PackedQwen3, tokenizer: SentenceTokenizer, prompts: PromptBuilder) -> Result<Self, TokenizerError> {
         tokenizer.check_against(model.config())?;
-        Ok(Self { model, tokenizer, prompts, has_influences: true })
+        Ok(Self { model, tokenizer, prompts, coordinates: Coordinates::Shown, has_influences: true })
+    }
+
+    /// Sets whether the model reads where cells are, as it was trained; it does by default.
+    #[must_use]
+    pub fn with_coordinates(mut self, coordinates: Coordinates) -> Self {
+        self.coordinates = coordinates;
+        self
     }
 
     /// Leaves the influences out: they take a run of the model for each neighbor.
@@ -151,8 +161,9 @@ impl CellScorer {
     }
 
     fn tokens(&self, prompt: &str, answer: &Answer) -> Tokens {
-        let encoding = self.tokenizer.encode(&format!("{prompt}{}", answer.text));
+        let prompt = self.coordinates.apply(prompt.to_owned());
         let begin = prompt.len();
+        let encoding = self.tokenizer.encode(&(prompt + &answer.text));
         let scored = encoding.offsets.iter().take_while(|range| range.start < begin).count();
         // Piece 0 is what stands before the genes.
         let piece = |start: usize| answer.starts.partition_point(|&other| begin + other <= start);

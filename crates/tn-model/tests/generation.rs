@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use tn_model::generation::{CellWriter, GenerateError, GenerationOptions, LocalGenerator, Sampling, Shortened};
 use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenizerOptions};
-use tn_sentence::{CellSentence, Conditioning, FinishReason, Position, SpatialSentence, TaskRecord, Vocabulary};
+use tn_sentence::{CellSentence, Conditioning, Coordinates, FinishReason, Position, PromptOrder, SpatialSentence, TaskRecord, Vocabulary};
 
 const NEIGHBORS: &str = "<pos> X: 10, Y: 20 <meta> class: Astro <cs> GFAP AQP4 </cs> \
      <pos> X: 14, Y: 25 <meta> class: Oligo <cs> MBP PLP1 1700016P03RIK </cs>";
@@ -132,6 +132,22 @@ fn a_mode_decides_what_the_model_sees() {
     assert!(prompt(Conditioning::Conditioned).ends_with("X: 12, Y: 22 <meta> class: Astro <cs>"));
     assert!(prompt(Conditioning::Unconditioned).ends_with("X: 12, Y: 22"));
     assert!(!prompt(Conditioning::PositionOnly).contains("class"));
+}
+
+#[test]
+fn a_model_that_is_not_told_coordinates_writes_cells_at_their_places() {
+    let written = |coordinates, x: f64| {
+        let writer = writer(GenerationOptions { coordinates, order: PromptOrder::NearToFar, ..options() });
+        writer.samples(&TaskRecord { x, ..task("a") }).unwrap().swap_remove(0)
+    };
+    let (here, there) = (written(Coordinates::Hidden, 12.0), written(Coordinates::Hidden, 11.0));
+    let neighbors = "<pos> <meta> class: Astro <cs> GFAP AQP4 </cs> <pos> <meta> class: Oligo <cs> MBP PLP1 1700016P03RIK </cs>";
+    assert_eq!(here.model_prompt, format!("{neighbors} <pos> <meta> class: Astro <cs>"));
+    assert_eq!((&here.model_prompt, &here.generated_text), (&there.model_prompt, &there.generated_text));
+    let place = |block: &str| CellSentence::parse_lenient(block).0.unwrap().position();
+    assert_eq!(place(&here.generated_block), Position::new(12.0, 22.0).unwrap());
+    assert_eq!(place(&there.generated_block), Position::new(11.0, 22.0).unwrap());
+    assert_ne!(written(Coordinates::Shown, 12.0).model_prompt, written(Coordinates::Shown, 11.0).model_prompt);
 }
 
 /// A writer whose model reads so many tokens at most.

@@ -10,7 +10,7 @@ use tn_model::likelihood::{CellScorer, LikelihoodError};
 use tn_model::qwen3::PackedQwen3;
 use tn_model::training::{Trainer, TrainingConfig};
 use tn_model::{Qwen3, Qwen3Config, SentenceTokenizer, TokenSequence, TokenizerOptions};
-use tn_sentence::{CellLikelihood, Conditioning, PromptBuilder, PromptOrder, TaskRecord, Vocabulary};
+use tn_sentence::{CellLikelihood, Conditioning, Coordinates, PromptBuilder, PromptOrder, TaskRecord, Vocabulary};
 
 const BOSSES: [&str; 2] = ["A", "B"];
 const GENES: [&str; 2] = ["GFAP AQP4", "GAD1 SST"];
@@ -67,6 +67,23 @@ fn what_is_shared_changes_nothing() {
             kept.remove(left_out);
             check(whole.influences[left_out], whole.total() - total(kept));
         }
+    }
+}
+
+#[test]
+fn a_scorer_that_is_not_told_coordinates_does_not_depend_on_them() {
+    let here = TaskRecord { neighbor_cell_names: ["p", "q", "r"].map(String::from).to_vec(), ..task(0, 0, 1) };
+    let there =
+        TaskRecord { prompt: here.prompt.replace("Y: 1", "Y: 70"), answer: here.answer.replace("X: 0", "X: 31"), x: 31.0, ..here.clone() };
+    for conditioning in [Conditioning::Conditioned, Conditioning::Unconditioned, Conditioning::PositionOnly] {
+        let shown = scorer(untrained(), conditioning);
+        assert_ne!(shown.score(&here).unwrap().total(), shown.score(&there).unwrap().total(), "{conditioning:?}");
+        let hidden = scorer(untrained(), conditioning).with_coordinates(Coordinates::Hidden);
+        let scored = hidden.score(&here).unwrap();
+        assert_eq!(scored, hidden.score(&there).unwrap(), "{conditioning:?}");
+        assert!(scored.influences.len() == 3 && scored.gene_log_probabilities.len() == 2);
+        // The header is written where it is not shown, and only there.
+        assert_eq!(scored.header != 0.0, conditioning == Conditioning::Unconditioned);
     }
 }
 

@@ -27,11 +27,13 @@
 //! | You have | You want | Use |
 //! |---|---|---|
 //! | gene names of a matrix | a checked panel | [`Vocabulary`] |
+//! | former names of genes | the current ones | [`GeneAliases`] |
 //! | expression of a cell | its ranked genes | [`RankEncoder`], [`GeneRanking`] |
 //! | a place and a ranking | text of a cell, or back | [`CellSentence`] |
 //! | several cells | text of a neighborhood, or back | [`SpatialSentence`] |
 //! | a text of many cells | the one cell that is looked for, such as the nearest | [`UnreadCell`] |
 //! | a task row | the text for a model | [`PromptBuilder`] |
+//! | text for a model | the same without places, as an ablation | [`Coordinates`] |
 //! | the words a model wrote | a clean ranking | [`gene_words`], [`clean_generated_genes`] |
 //! | a model or baseline of your own | to have it scored | [`CellPredictor`] |
 //! | rows of tables | to pass them on | [`CellRecord`], [`SentenceRecord`], [`TaskRecord`], [`GeneratedRecord`], [`SurpriseRecord`] |
@@ -42,7 +44,8 @@
 //! <pos> X: 4768, Y: 6093 <meta> class: HY GABA, spatial_domain: HY <cs> GDA DLK1 RREB1 </cs>
 //! ```
 //!
-//! Coordinates are micrometers. `<meta>` and its items may be missing. What would not survive being read is an error
+//! Coordinates are micrometers. Gene symbols are upper case, of whatever species: see [`Vocabulary`]. `<meta>` and its items
+//! may be missing. What would not survive being read is an error
 //! when the value is built ([`GeneSymbolError`], [`MetadataError`], [`VocabularyError`]) or is escaped ([`Metadata`]), so
 //! that parsing what was printed always gives the same value. [`compat`] has the published program's behavior where it
 //! differs.
@@ -61,7 +64,9 @@ mod cell_sentence;
 mod clean_up;
 pub mod compat;
 mod coordinate_format;
+mod coordinates;
 mod gene;
+mod gene_aliases;
 mod metadata;
 mod parse_error;
 mod position;
@@ -82,7 +87,9 @@ pub use crate::{
     cell_sentence::{CellSentence, parser::gene_words},
     clean_up::clean_generated_genes,
     coordinate_format::CoordinateFormat,
+    coordinates::Coordinates,
     gene::{GeneSymbol, GeneSymbolError},
+    gene_aliases::{GeneAliasError, GeneAliases},
     metadata::{Metadata, MetadataError, NOT_AVAILABLE},
     parse_error::{ParseError, Skipped, Tag},
     position::{Axis, Position, PositionError},

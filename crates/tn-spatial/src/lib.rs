@@ -39,6 +39,7 @@
 //! |---|---|
 //! | the cells that share a coordinate frame | [`Section`] |
 //! | square bins | [`BinGrid`] |
+//! | cells to learn from and cells to hold out | [`Splitter`] |
 //! | the nearest cells, or all within a radius | [`KdTree`], through [`NeighborIndex`] |
 //! | all pairs of cells within a radius | [`RadiusGraph`] |
 //! | an order in which to read cells | [`Traversal`] |
@@ -58,6 +59,7 @@ mod neighbors;
 mod patch;
 mod radius_graph;
 mod section;
+mod split;
 mod tasks;
 mod traversal;
 
@@ -71,6 +73,7 @@ pub use crate::{
     },
     radius_graph::{RadiusGraph, RadiusGraphError},
     section::Section,
+    split::{ExistingSplits, InvalidSplitRatio, Split, SplitError, SplitPlan, SplitRatio, Splitter},
     tasks::{SameClass, TaskError, TaskOptions, Tasks, build_tasks},
     traversal::{Traversal, UnknownTraversal},
 };

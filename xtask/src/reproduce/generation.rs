@@ -148,6 +148,7 @@ impl Writer<'_> {
             sampling: Sampling::default(),
             max_new_tokens: self.plan.generation.max_new_tokens,
             seed: self.seed,
+            ..GenerationOptions::default()
         };
         let grammar = self.grammar(conditioning)?;
         let engine = LocalGenerator::new(&self.trained.model, self.trained.tokenizer.clone())?.with_grammar(grammar);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tissuenarrator::io::{EncodeOptions, Normalization, TARGET_SUM, encode_file, open_section};
-use tissuenarrator::sentence::TieBreak;
+use tissuenarrator::sentence::{GeneAliases, TieBreak};
 
 use crate::error::CliError;
 use crate::ranges;
@@ -42,6 +42,9 @@ pub(crate) struct Encode {
     /// spatial_domain and perturbation that exist]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     columns: Option<Vec<String>>,
+    /// Former and current symbols of genes, two columns separated by a tab or a comma, without a header: former ones are replaced
+    #[arg(long, value_name = "FILE.tsv")]
+    gene_aliases: Option<PathBuf>,
     /// What happens to values before they are ranked
     #[arg(long, value_enum, default_value_t = Normalize::Auto)]
     normalize: Normalize,
@@ -108,6 +111,11 @@ impl Encode {
         }
         if let Some(max_genes) = self.max_genes {
             options = options.with_max_genes(max_genes);
+        }
+        if let Some(path) = &self.gene_aliases {
+            let text = std::fs::read_to_string(path).map_err(|source| CliError::Open { path: path.clone(), source })?;
+            let aliases = GeneAliases::parse(&text).map_err(|source| CliError::GeneAliases { path: path.clone(), source })?;
+            options = options.with_gene_aliases(aliases);
         }
         Ok(options)
     }

@@ -179,6 +179,7 @@ impl Generate {
         let Some(model) = self.local_model() else {
             return Err(CliError::MissingOption { what: "--backend local".to_owned(), option: "--model DIR" });
         };
+        model_folder::warn_of_coordinates(model, self.adapter.as_deref(), self.prompts.coordinates());
         let (model, tokenizer) = model_folder::load_packed(model, self.adapter.as_deref(), self.weights.format(), &self.device.open()?)?;
         let grammar = match panel_file {
             None => None,
@@ -263,6 +264,7 @@ impl Generate {
     fn options(&self, seed: u64) -> GenerationOptions {
         GenerationOptions {
             conditioning: self.prompts.conditioning(),
+            coordinates: self.prompts.coordinates(),
             order: self.prompts.order(),
             max_cells: self.prompts.max_cells,
             samples: self.samples(),

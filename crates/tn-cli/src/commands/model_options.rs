@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use tissuenarrator::io::Provenance;
 use tissuenarrator::model::kernels::packed_linear::WeightFormat;
 use tissuenarrator::model::{Device, DeviceChoice};
-use tissuenarrator::sentence::{Conditioning, PromptBuilder, PromptOrder};
+use tissuenarrator::sentence::{Conditioning, Coordinates, PromptBuilder, PromptOrder};
 
 use super::Mode;
 use crate::error::CliError;
@@ -25,6 +25,9 @@ pub(super) struct PromptOptions {
     /// Neighbors in the prompt, the last ones of the order
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = ranges::count())]
     pub(super) max_cells: usize,
+    /// Do not tell the model where cells are: for one that was trained with --without-coordinates
+    #[arg(long)]
+    without_coordinates: bool,
 }
 
 impl PromptOptions {
@@ -42,6 +45,10 @@ impl PromptOptions {
         }
     }
 
+    pub(super) fn coordinates(&self) -> Coordinates {
+        if self.without_coordinates { Coordinates::Hidden } else { Coordinates::Shown }
+    }
+
     pub(super) fn builder(&self, seed: u64) -> PromptBuilder {
         PromptBuilder::new(self.conditioning()).with_order(self.order()).with_max_cells(self.max_cells).with_seed(seed)
     }
@@ -52,6 +59,7 @@ impl PromptOptions {
             .with_option("mode", format!("{:?}", self.conditioning()))
             .with_option("order", self.order())
             .with_option("max_cells", self.max_cells)
+            .with_option("without_coordinates", self.without_coordinates)
     }
 }
 

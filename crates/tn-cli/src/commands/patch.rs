@@ -31,11 +31,14 @@ pub(crate) struct Patch {
     /// Edge of a bin in micrometers
     #[arg(long, value_name = "UM", default_value_t = 200.0, conflicts_with_all = ["radius", "neighbors"], value_parser = ranges::positive, allow_negative_numbers = true)]
     bin_width: f64,
+    /// Where bin 0_0 begins, in micrometers
+    #[arg(long, value_name = "X,Y", default_value = "0,0", conflicts_with_all = ["radius", "neighbors"], value_parser = ranges::place, allow_hyphen_values = true)]
+    bin_offset: (f64, f64),
     /// Neighborhoods instead of bins: each cell after its neighbors within R micrometers
     #[arg(long, value_name = "R", value_parser = ranges::positive, allow_negative_numbers = true)]
     radius: Option<f64>,
-    /// Neighborhoods instead of bins: each cell after its K nearest neighbors [default with --radius: 30]
-    #[arg(long, value_name = "K", value_parser = ranges::count())]
+    /// Neighborhoods instead of bins: each cell after its K nearest neighbors, 0 for each cell alone [default with --radius: 30]
+    #[arg(long, value_name = "K")]
     neighbors: Option<usize>,
     /// Genes of each cell, the highest
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = ranges::count())]
@@ -49,10 +52,10 @@ pub(crate) struct Patch {
     /// How strongly distance counts in the order; 0 is a random order
     #[arg(long, value_name = "TAU", default_value_t = 1.0, value_parser = ranges::not_negative, allow_negative_numbers = true)]
     tau: f64,
-    /// Cells of a sentence, at least [default: 5 for bins, 2 for neighborhoods]
+    /// Cells of a sentence, at least [default: 5 for bins, 2 for neighborhoods, 1 for cells alone]
     #[arg(long, value_name = "N")]
     min_cells: Option<usize>,
-    /// Metadata of each cell [default: class, and spatial_domain where the table has it]
+    /// Metadata of each cell, --meta "" for none [default: class, and spatial_domain where the table has it]
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
     meta: Option<Vec<String>>,
     /// Metadata at the head of each sentence, the most common value of its cells [default: none]
@@ -70,7 +73,8 @@ fn parse_traversal(name: &str) -> Result<Traversal, UnknownTraversal> {
 impl Patch {
     pub(super) fn run(&self, seed: u64, console: &Console) -> Result<Report, CliError> {
         cell_tables::check_is_no_input(&self.output, &[&self.cells])?;
-        let grid = BinGrid::new(self.bin_width)?;
+        let (x, y) = self.bin_offset;
+        let grid = BinGrid::new(self.bin_width)?.with_offset(x, y)?;
         let Table { rows, metadata } = cell_tables::read::<CellRecord>(&self.cells, TableKind::Cells)?;
         let cells = self.of_splits(rows)?;
         let keys = cell_tables::metadata_keys(&self.cells, &cells, "--meta", self.meta.as_deref())?;
@@ -121,7 +125,11 @@ impl Patch {
     }
 
     fn min_cells(&self) -> usize {
-        self.min_cells.unwrap_or(if self.is_of_neighborhoods() { 2 } else { 5 })
+        self.min_cells.unwrap_or(match (self.neighbors, self.radius) {
+            (Some(0), _) => 1,
+            (None, None) => 5,
+            _ => 2,
+        })
     }
 
     fn neighborhood(&self) -> Neighborhood {
@@ -158,7 +166,10 @@ impl Patch {
         Ok(if self.is_of_neighborhoods() {
             provenance.with_option("radius", self.radius).with_option("neighbors", self.neighbors)
         } else {
-            provenance.with_option("bin_width", self.bin_width).with_option("traversal", self.traversal.name())
+            provenance
+                .with_option("bin_width", self.bin_width)
+                .with_option("bin_offset", self.bin_offset)
+                .with_option("traversal", self.traversal.name())
         })
     }
 }

@@ -37,8 +37,8 @@ pub(crate) struct Prompts {
     /// Class of the targets [default: every class]
     #[arg(long, value_name = "CLASS")]
     class: Option<String>,
-    /// Neighbors of each target, the nearest
-    #[arg(long, value_name = "K", default_value_t = 100, value_parser = ranges::count())]
+    /// Neighbors of each target, the nearest; 0 shows the target alone
+    #[arg(long, value_name = "K", default_value_t = 100)]
     neighbors: usize,
     /// Only neighbors within R micrometers [default: however far]
     #[arg(long, value_name = "R", value_parser = ranges::positive, allow_negative_numbers = true)]
@@ -55,7 +55,7 @@ pub(crate) struct Prompts {
     /// Genes of the answer [default: as many as of each neighbor]
     #[arg(long, value_name = "N", value_parser = ranges::count())]
     answer_genes: Option<usize>,
-    /// Metadata of each cell [default: class, and spatial_domain where the table has it]
+    /// Metadata of each cell, --meta "" for none [default: class, and spatial_domain where the table has it]
     #[arg(long, value_name = "KEYS", value_delimiter = ',')]
     meta: Option<Vec<String>>,
 }

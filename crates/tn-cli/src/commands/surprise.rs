@@ -96,9 +96,10 @@ impl Surprise {
     }
 
     fn scorer(&self, seed: u64) -> Result<CellScorer, CliError> {
+        model_folder::warn_of_coordinates(&self.model, self.adapter.as_deref(), self.prompts.coordinates());
         let (model, tokenizer) =
             model_folder::load_packed(&self.model, self.adapter.as_deref(), self.weights.format(), &self.device.open()?)?;
-        let scorer = CellScorer::new(model, tokenizer, self.prompts.builder(seed))?;
+        let scorer = CellScorer::new(model, tokenizer, self.prompts.builder(seed))?.with_coordinates(self.prompts.coordinates());
         Ok(if self.no_influence { scorer.without_influences() } else { scorer })
     }
 

@@ -109,7 +109,8 @@ impl Tokenize {
             .with_option("split", split)
             .with_option("epochs", self.epochs)
             .with_option("max_tokens", self.sequences.max_tokens)
-            .with_option("target_weight", self.sequences.target_weight))
+            .with_option("target_weight", self.sequences.target_weight)
+            .with_option("without_coordinates", self.sequences.without_coordinates))
     }
 }
 

@@ -325,6 +325,7 @@ impl Train {
             .with_option("config", config)
             .with_option("max_tokens", self.sequences.max_tokens)
             .with_option("target_weight", self.sequences.target_weight)
+            .with_option("without_coordinates", self.sequences.without_coordinates)
             .with_option("lora_rank", lora.map(|(rank, _)| rank))
             .with_option("lora_alpha", lora.map(|(_, alpha)| alpha)))
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use tissuenarrator::model::{Chunker, Chunks, SentenceTokenizer};
-use tissuenarrator::sentence::SentenceRecord;
+use tissuenarrator::sentence::{Coordinates, SentenceRecord};
 
 use crate::cell_tables::{self, Table};
 use crate::error::CliError;
@@ -21,13 +21,20 @@ pub(super) struct SequenceOptions {
     /// --radius), whose last cell is the only one with its neighbors before it; 8 helps to learn what neighbors do to a cell
     #[arg(long, value_name = "WEIGHT", default_value_t = 1.0, value_parser = ranges::weight, allow_negative_numbers = true)]
     pub(super) target_weight: f64,
+    /// Learn from text that does not say where cells are; give the same option when the model writes
+    #[arg(long)]
+    pub(super) without_coordinates: bool,
 }
 
 impl SequenceOptions {
     /// Whole sentences where they fit; no end token, because a cell is closed by its own tag.
     pub(super) fn tokenize(&self, tokenizer: &SentenceTokenizer, sentences: &[String]) -> Result<Chunks, CliError> {
         let chunker = Chunker::new(tokenizer, self.max_tokens).with_min_tokens(0).with_target_weight(self.target_weight as f32);
-        Ok(chunker.chunk_all(sentences)?)
+        if !self.without_coordinates {
+            return Ok(chunker.chunk_all(sentences)?);
+        }
+        let hidden: Vec<String> = sentences.iter().map(|sentence| Coordinates::Hidden.apply(sentence.clone())).collect();
+        Ok(chunker.chunk_all(&hidden)?)
     }
 }
 

@@ -33,6 +33,22 @@ fn a_missing_column_names_the_option_and_a_column_that_may_be_meant() {
 }
 
 #[test]
+fn gene_aliases_that_cannot_be_used_are_named() {
+    let folder = Folder::new();
+    write_section(&folder, "section.h5ad", 3, &["section"]);
+    let refused = |text: &str, parts: &[&str]| {
+        std::fs::write(folder.path("aliases.tsv"), text).expect("a file");
+        folder.fail("encode section.h5ad -o cells.parquet --gene-aliases aliases.tsv", 3, parts);
+    };
+    refused("GFAP\n", &["aliases.tsv", "line 1 has 1 columns"]);
+    refused("OLD\tA\nOLD\tB\n", &["aliases.tsv", r#""OLD" is an alias of "A" and of "B""#]);
+    refused("AQP4\tGFAP\n", &["section.h5ad", r#""GFAP" (column 0) and "AQP4" (column 1) are both "GFAP""#]);
+    std::fs::write(folder.path("aliases.tsv"), "GFAP\tGFAP2\n").expect("a file");
+    folder.run("encode section.h5ad -o cells.csv --gene-aliases aliases.tsv");
+    assert!(folder.text("cells.csv").contains("GFAP2"));
+}
+
+#[test]
 fn an_empty_section_is_refused() {
     let folder = Folder::new();
     write_section(&folder, "empty.h5ad", 0, &["section"]);

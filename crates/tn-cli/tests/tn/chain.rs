@@ -209,3 +209,22 @@ fn a_file_is_summarized() {
     }
     assert_eq!(folder.json("inspect tasks.parquet")["rows"], rows::<TaskRecord>(&folder, "tasks.parquet").len());
 }
+
+#[test]
+fn bins_can_begin_elsewhere() {
+    let folder = Folder::with_tables();
+    let bins = |offset: &str| -> Vec<(String, String)> {
+        folder.run(&format!("patch cells.parquet -o bins.parquet --bin-width 120 --repeats 1 --min-cells 1 {offset}"));
+        let sentences: Vec<SentenceRecord> = rows(&folder, "bins.parquet");
+        assert_eq!(sentences.iter().map(|record| record.n_cells).sum::<u32>(), 360, "{offset}");
+        sentences.into_iter().map(|record| (record.spatial_bin_id, record.sentence)).collect()
+    };
+    let usual = bins("");
+    assert_eq!(usual, bins("--bin-offset 0,0"));
+    assert_ne!(usual, bins("--bin-offset -50,20.5"));
+    // One bin farther, the same cells have other names.
+    let names = |bins: &[(String, String)]| bins.iter().map(|(id, _)| id.clone()).collect::<Vec<_>>();
+    let moved = bins("--bin-offset 120,120");
+    assert_eq!(usual.len(), moved.len());
+    assert!(names(&usual) != names(&moved));
+}

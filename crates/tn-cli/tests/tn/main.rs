@@ -1,5 +1,6 @@
 //! The built program `tn`, from end to end, on a simulation of a few hundred cells.
 
+mod ablations;
 mod bad_input;
 mod chain;
 mod folder;
@@ -8,6 +9,7 @@ mod resume;
 #[path = "../../../tn-model/tests/remote/server.rs"]
 mod server;
 mod servers;
+mod splits;
 mod surprise;
 mod tokens;
 mod usage;

@@ -52,7 +52,7 @@ fn a_table_of_tokens_says_what_it_was_made_from() {
     let names: Vec<&str> = provenance.inputs.iter().map(|input| input.name.as_str()).collect();
     assert_eq!(names, ["sentences.parquet", "tokenizer.json"]);
     let options: Vec<String> = provenance.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    assert_eq!(options, ["epochs=null", "max_tokens=2048", "split=\"val\"", "target_weight=2.0"]);
+    assert_eq!(options, ["epochs=null", "max_tokens=2048", "split=\"val\"", "target_weight=2.0", "without_coordinates=false"]);
 
     folder.fail("tokenize sentences.parquet -o tokens.csv --base run", 2, &["tokens.csv has the extension"]);
     folder.fail("tokenize sentences.parquet -o sentences.parquet --base run", 2, &["is an input"]);

@@ -47,10 +47,17 @@ fn wrong_usage_ends_with_2() {
         "patch cells.parquet -o out.parquet --radius nan",
         "patch cells.parquet -o out.parquet --tau -1",
         "patch cells.parquet -o out.parquet --truncate 0",
-        "patch cells.parquet -o out.parquet --neighbors 0",
+        "patch cells.parquet -o out.parquet --neighbors -1",
+        "patch cells.parquet -o out.parquet --bin-offset 50",
+        "patch cells.parquet -o out.parquet --bin-offset 0,inf",
+        "patch cells.parquet -o out.parquet --bin-offset 50,50 --radius 10",
+        "split cells.parquet -o out.parquet --ratio 8:2",
+        "split cells.parquet -o out.parquet --ratio 0:0:0",
+        "split cells.parquet -o out.parquet --block 0",
+        "split cells.parquet -o out.docx",
         "patch cells.parquet -o out.parquet --repeats 0",
         "prompts cells.parquet -o out.parquet --radius -3",
-        "prompts cells.parquet -o out.parquet --neighbors 0",
+        "prompts cells.parquet -o out.parquet --neighbors -1",
         "prompts cells.parquet -o out.parquet --truncate 0",
         "prompts cells.parquet -o out.parquet --answer-genes 0",
         "encode sections.h5ad -o out.parquet --max-genes 0",
@@ -76,6 +83,7 @@ fn an_output_that_is_an_input_is_refused() {
     let folder = Folder::with_model();
     for arguments in [
         "patch cells.parquet -o cells.parquet",
+        "split cells.parquet -o cells.parquet",
         "prompts cells.parquet -o ./cells.parquet",
         "generate tasks.parquet -o tasks.parquet --model run",
         "surprise tasks.parquet -o tasks.parquet --model run",
@@ -111,6 +119,7 @@ fn an_output_that_cannot_be_written_ends_with_1_before_the_work() {
     for arguments in [
         "encode sections.h5ad -o no/cells.parquet",
         "patch cells.parquet -o no/out.parquet",
+        "split cells.parquet -o no/out.parquet --replace",
         "baseline tasks.parquet -o no/out.parquet --method nearest-neighbor",
         "generate tasks.parquet -o no/out.parquet --model run",
         "surprise tasks.parquet -o no/out.parquet --model run",
@@ -124,9 +133,10 @@ fn an_output_that_cannot_be_written_ends_with_1_before_the_work() {
 fn every_command_explains_itself() {
     let folder = Folder::new();
     let help = folder.run("--help");
-    for command in
-        ["inspect", "simulate", "encode", "patch", "prompts", "train", "tokenize", "merge", "generate", "baseline", "score", "surprise"]
-    {
+    for command in [
+        "inspect", "simulate", "encode", "split", "patch", "prompts", "train", "tokenize", "merge", "generate", "baseline", "score",
+        "surprise",
+    ] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}");
         let help = folder.run(&format!("{command} -h"));
         for line in help.lines().map(str::trim).filter(|line| line.starts_with('-')) {

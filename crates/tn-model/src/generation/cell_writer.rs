@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tn_sentence::{
-    CellPredictor, CellSentence, Conditioning, GeneRanking, GeneratedRecord, ModelPrompt, Position, PromptBuilder, PromptOrder,
-    SpatialSentence, TaskRecord,
+    CellPredictor, CellSentence, Conditioning, Coordinates, GeneRanking, GeneratedRecord, ModelPrompt, Position, PromptBuilder,
+    PromptOrder, SpatialSentence, TaskRecord,
 };
 
 use super::GenerateError;
@@ -21,6 +21,8 @@ use crate::shortening::neighbors_that_fit;
 pub struct GenerationOptions {
     /// What the model is told about the target.
     pub conditioning: Conditioning,
+    /// Whether the prompt says where cells are. The written cell does, in any case: a table of generated cells is read as one.
+    pub coordinates: Coordinates,
     /// The order of the neighbors in the prompt.
     pub order: PromptOrder,
     /// Neighbors shown at most; the last ones of the order stay.
@@ -40,6 +42,7 @@ impl Default for GenerationOptions {
     fn default() -> Self {
         Self {
             conditioning: Conditioning::Conditioned,
+            coordinates: Coordinates::Shown,
             order: PromptOrder::FarToNearWeighted { tau: 1.0 },
             max_cells: 100,
             samples: 1,
@@ -212,7 +215,7 @@ impl<G: Generator> CellWriter<G> {
             built.map_err(|source| GenerateError::Prompt { cell_name: task.cell_name.clone(), source })?;
         let request = Request {
             id: task.cell_name.clone(),
-            prompt: text,
+            prompt: options.coordinates.apply(text),
             header: header_text,
             samples: options.samples,
             sampling: options.sampling,

@@ -30,3 +30,20 @@ fn ours_differs_only_in_the_placeholder() {
         assert_eq!(ranking.iter().collect::<Vec<_>>(), expected, "{sentence}");
     }
 }
+
+#[test]
+fn the_other_published_clean_up_differs_only_in_its_placeholders() {
+    for case in golden("post_process") {
+        let sentence = text(&case["sentence"]);
+        if sentence.contains('\n') {
+            continue;
+        }
+        let panel = Vocabulary::new(strings(&case["vocab"])).unwrap();
+        let outside = sentence.split(' ').filter(|word| !panel.contains(word)).count();
+        assert_eq!(case["expected"]["c2s_n_replaced"].as_u64(), Some(outside as u64), "{sentence}");
+        let mut expected = strings(&case["expected"]["c2s_words"]);
+        expected.retain(|word| *word != compat::NOT_A_GENE);
+        let ranking = clean_generated_genes(sentence.split_whitespace(), &panel, usize::MAX);
+        assert_eq!(ranking.iter().collect::<Vec<_>>(), expected, "{sentence}");
+    }
+}

@@ -12,7 +12,8 @@ use crate::{BinGrid, Section, Traversal};
 ///
 /// Bins are named `{section}__{i}_{j}` and come in the order of sections in the table, then by column and row; the
 /// repeats of a bin follow each other. Bins of fewer than `min_cells` cells are left out. A bin that cells of several
-/// splits share gives one sentence for each split with enough cells. An empty table gives no sentence.
+/// splits share gives one sentence for each split with enough cells. An empty table gives no sentence. A grid that was
+/// moved ([`BinGrid::with_offset`]) counts its bins from its offset.
 ///
 /// Each bin and repeat has a generator of its own, seeded by [`request_seed`] of the seed, the bin and the repeat: the
 /// published program seeds all bins alike, so that only two of the five anchors ever occur.
