@@ -236,7 +236,7 @@ mod tests {
         let aliases = GeneAliases::new([("Old", "New"), ("Older", "new")]).unwrap();
         let collision = |first: &str, second: &str| {
             let error = Vocabulary::with_aliases([first, "x", second], &aliases).unwrap_err();
-            assert!(matches!(&error, VocabularyError::Collision { symbol, .. } if symbol == &"NEW"));
+            assert!(matches!(&error, VocabularyError::Collision { symbol, .. } if symbol == "NEW"));
             error.to_string()
         };
         assert_eq!(collision("OLD", "New"), r#"genes "OLD" (column 0) and "New" (column 2) are both "NEW""#);

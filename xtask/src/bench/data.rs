@@ -76,7 +76,10 @@ impl Bench {
     /// Measures ours in turns with nobody, beside seconds that the published program took.
     fn beside_published(&self, seconds: f64, measure: impl FnMut() -> Result<f64>) -> Result<Vec<Measured>> {
         let mut measured = contest::in_turns(vec![contest::Contender::new(Side::Ours, "ours", measure)], self.repeats)?;
-        measured.push(Measured { name: "published program".to_owned(), side: Side::Peer, values: vec![seconds] });
+        // It was measured on as much as the published sizes have.
+        if self.sizes.of == SizesOf::Published {
+            measured.push(Measured { name: "published program".to_owned(), side: Side::Peer, values: vec![seconds] });
+        }
         Ok(measured)
     }
 }

@@ -11,7 +11,7 @@ use tissuenarrator::spatial::RadiusGraph;
 
 use super::Bench;
 use crate::bench::contest::{Contender, in_turns};
-use crate::bench::row::{Goal, Measured, Row, Side, Unit};
+use crate::bench::row::{Goal, Measured, Row, Side, SizesOf, Unit};
 
 /// The radius in micrometers: that of the proximity effect.
 const RADIUS: f64 = 30.0;
@@ -40,7 +40,7 @@ pub(super) fn rows(bench: &Bench) -> Result<Vec<Row>> {
         }));
     }
     let mut measured = in_turns(contenders, bench.repeats)?;
-    if bench.peer.is_none() {
+    if bench.peer.is_none() && bench.sizes.of == SizesOf::Published {
         measured.push(Measured { name: "cKDTree, measured before".to_owned(), side: Side::Peer, values: vec![0.11] });
     }
     if let Some(pairs) = pairs {
