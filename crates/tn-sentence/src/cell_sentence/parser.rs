@@ -108,10 +108,8 @@ impl<'a> Part<'a> {
 
 /// Returns where a tag begins, in any case.
 pub(crate) fn find_tag(text: &str, tag: Tag) -> Option<usize> {
-    let tag = tag.as_str().as_bytes();
-    text.match_indices('<')
-        .map(|(at, _)| at)
-        .find(|&at| text.as_bytes()[at..].get(..tag.len()).is_some_and(|found| found.eq_ignore_ascii_case(tag)))
+    let (text, tag) = (text.as_bytes(), tag.as_str().as_bytes());
+    memchr::memchr_iter(b'<', text).find(|&at| text[at..].get(..tag.len()).is_some_and(|found| found.eq_ignore_ascii_case(tag)))
 }
 
 /// Parses a text that is one cell.
