@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hdf5_pure::{AttrValue, FileBuilder};
-use tn_io::{AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, ReadError, SectionReader, TableError, TableReader, encode_file};
+use tn_io::{
+    AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, ReadError, SectionReader, TableError, TableReader, encode_file, inspect_file,
+};
 use tn_sentence::{CellRecord, Position};
 
 fn golden(name: &str) -> PathBuf {
@@ -137,6 +139,20 @@ fn arrays_of_a_sparse_matrix_have_one_axis() {
     check(&[3], &[3], &[1, 3], "X/indptr");
     write_matrix(&path, &[3], &[3], &[3]);
     read_all(&path).unwrap();
+}
+
+#[test]
+fn a_table_with_changed_bytes_never_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.parquet");
+    let bytes = fs::read(golden("../sections/xenium/cells.parquet")).unwrap();
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[place] = [0xFF, 0x00, 0x80, changed[place].wrapping_add(1)][place % 4];
+        fs::write(&path, &changed).unwrap();
+        // Some bytes carry no meaning, so reading may well succeed.
+        let _ = inspect_file(&path);
+    }
 }
 
 #[test]

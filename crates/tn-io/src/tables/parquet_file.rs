@@ -22,8 +22,8 @@ use parquet::file::properties::WriterProperties;
 
 use super::column::{Batch, ColumnSpec, Values, parse_list, parse_number_list};
 use super::{BATCH_ROWS, TableError};
-use crate::ColumnKind;
 use crate::output::AtomicFile;
+use crate::{ColumnKind, unforeseen};
 
 /// Rows per row group: bounds the memory of writer and readers.
 const ROW_GROUP_ROWS: usize = 16 * BATCH_ROWS;
@@ -167,11 +167,7 @@ impl ParquetReader {
         }
         let metadata = key_values(builder.metadata().file_metadata().key_value_metadata());
         let mask = ProjectionMask::roots(builder.parquet_schema(), chosen);
-        let reader = builder
-            .with_projection(mask)
-            .with_batch_size(BATCH_ROWS)
-            .build()
-            .map_err(|source| TableError::Parquet { path: path.to_owned(), source })?;
+        let reader = read(path, || builder.with_projection(mask).with_batch_size(BATCH_ROWS).build())?;
         Ok(Self { path: path.to_owned(), metadata, reader, kinds })
     }
 
@@ -180,8 +176,7 @@ impl ParquetReader {
     }
 
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, TableError> {
-        let Some(batch) = self.reader.next() else { return Ok(None) };
-        let batch = batch.map_err(|source| TableError::Parquet { path: self.path.clone(), source: source.into() })?;
+        let Some(batch) = read(&self.path, || Ok(self.reader.next().transpose()?))? else { return Ok(None) };
         let columns = self
             .kinds
             .iter()
@@ -251,7 +246,13 @@ fn number_lists(lists: &LargeListArray) -> Vec<Option<Vec<f64>>> {
 /// Opens a Parquet file for reading.
 pub(crate) fn open_builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, TableError> {
     let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| TableError::Parquet { path: path.to_owned(), source })
+    read(path, || ParquetRecordBatchReaderBuilder::try_new(file))
+}
+
+/// Runs a call of the Parquet layer, which panics about some damaged pages.
+pub(crate) fn read<T>(path: &Path, call: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, TableError> {
+    let result = unforeseen::catch(call).unwrap_or_else(|message| Err(ParquetError::General(message)));
+    result.map_err(|source| TableError::Parquet { path: path.to_owned(), source })
 }
 
 /// Returns the columns of a file and what they hold.
