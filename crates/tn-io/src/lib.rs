@@ -62,6 +62,7 @@ mod section_reader;
 mod storage;
 mod tables;
 mod token_table;
+mod unforeseen;
 
 pub use anndata::{AnnData, AnnDataRow, AnnDataWriter, ColumnKind, WriteError};
 pub use candidates::ColumnRole;

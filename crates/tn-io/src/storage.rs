@@ -202,7 +202,7 @@ impl Group {
     /// Returns an attribute that is a single text, or nothing if there is none.
     pub(crate) fn text_attribute(&self, name: &str) -> Option<String> {
         match self {
-            Self::Hdf5(group) => group.attribute(name).and_then(|attribute| attribute.read_string()).ok(),
+            Self::Hdf5(group) => hdf5::read_if_present(|| group.attribute(name)?.read_string()),
             #[cfg(feature = "zarr")]
             Self::Zarr(group) => group.text_attribute(name),
         }
@@ -211,7 +211,7 @@ impl Group {
     /// Returns an attribute that is a list of texts, or an empty list if there is none.
     pub(crate) fn texts_attribute(&self, name: &str) -> Vec<String> {
         match self {
-            Self::Hdf5(group) => group.attribute(name).and_then(|attribute| attribute.read_strings()).unwrap_or_default(),
+            Self::Hdf5(group) => hdf5::read_if_present(|| group.attribute(name)?.read_strings()).unwrap_or_default(),
             #[cfg(feature = "zarr")]
             Self::Zarr(group) => group.texts_attribute(name),
         }
@@ -232,9 +232,9 @@ impl Array {
         self.shape().first().copied().unwrap_or(1)
     }
 
-    /// Returns the number of values.
+    /// Returns the number of values; that of a damaged shape may be too large to count.
     pub(crate) fn size(&self) -> u64 {
-        self.shape().iter().product()
+        self.shape().iter().fold(1, |size, &length| size.saturating_mul(length))
     }
 
     pub(crate) fn element_type(&self) -> ElementType {
@@ -247,7 +247,7 @@ impl Array {
 
     fn text_attribute(&self, name: &str) -> Option<String> {
         match self {
-            Self::Hdf5(dataset) => dataset.attribute(name).and_then(|attribute| attribute.read_string()).ok(),
+            Self::Hdf5(dataset) => hdf5::read_if_present(|| dataset.attribute(name)?.read_string()),
             #[cfg(feature = "zarr")]
             Self::Zarr(array) => array.text_attribute(name),
         }

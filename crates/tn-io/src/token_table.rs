@@ -197,8 +197,7 @@ impl TokenTableReader {
             }
         }
         let metadata = parquet_file::key_values(builder.metadata().file_metadata().key_value_metadata());
-        let reader = builder.with_batch_size(BATCH_ROWS).build();
-        let reader = reader.map_err(|source| TableError::Parquet { path: path.to_owned(), source })?;
+        let reader = parquet_file::read(path, || builder.with_batch_size(BATCH_ROWS).build())?;
         Ok(Self { path: path.to_owned(), metadata, reader, batch: None, next: 0, rows_before: 0 })
     }
 
@@ -211,10 +210,7 @@ impl TokenTableReader {
         while self.batch.as_ref().is_none_or(|batch| batch.num_rows() == self.next) {
             self.rows_before += self.next;
             self.next = 0;
-            self.batch = self.reader.next().transpose().map_err(|source| {
-                let (path, source) = (self.path.clone(), source.into());
-                TableError::Parquet { path, source }
-            })?;
+            self.batch = parquet_file::read(&self.path, || Ok(self.reader.next().transpose()?))?;
             if self.batch.is_none() {
                 return Ok(None);
             }

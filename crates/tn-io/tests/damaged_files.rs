@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use tn_io::{AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, ReadError, SectionReader, TableError, TableReader, encode_file};
+use hdf5_pure::{AttrValue, FileBuilder};
+use tn_io::{
+    AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, ReadError, SectionReader, TableError, TableReader, encode_file, inspect_file,
+};
 use tn_sentence::{CellRecord, Position};
 
 fn golden(name: &str) -> PathBuf {
@@ -75,6 +78,80 @@ fn a_file_with_changed_bytes_never_panics() {
             // Some bytes carry no meaning, so reading may well succeed.
             let _ = read_all(&path);
         }
+    }
+}
+
+#[test]
+fn a_shape_that_the_file_could_not_fill_takes_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.h5ad");
+    let bytes = fs::read(golden("csr.h5ad")).unwrap();
+    // Every array of one value a cell, and the largest length it may grow to.
+    let shape = [6_u64.to_le_bytes(), 6_u64.to_le_bytes()].concat();
+    let places: Vec<usize> = (0..bytes.len() - shape.len()).filter(|&place| bytes[place..].starts_with(&shape)).collect();
+    let mut refused = 0;
+    for &place in &places {
+        let mut changed = bytes.clone();
+        changed[place..place + shape.len()].copy_from_slice(&[(1_u64 << 28).to_le_bytes(); 2].concat());
+        fs::write(&path, &changed).unwrap();
+        match read_all(&path) {
+            Ok(()) => {}
+            // The values are not looked at to see that there are too many of them.
+            Err(ReadError::Damaged { .. }) => refused += 1,
+            Err(error) => assert!(!error.to_string().contains("268435456"), "{error}"),
+        }
+    }
+    assert!(refused > 3, "{refused} of {}", places.len());
+}
+
+/// Writes a section of two cells and two genes with three values, whose matrix has arrays of the given shapes.
+fn write_matrix(path: &Path, data: &[u64], indices: &[u64], indptr: &[u64]) {
+    let text = |value: &str| AttrValue::VarLenString(value.to_owned());
+    let mut file = FileBuilder::new();
+    let mut matrix = file.create_group("X");
+    matrix.set_attr("encoding-type", text("csr_matrix"));
+    matrix.create_dataset("data").with_f32_data(&[1.0, 2.0, 3.0]).with_shape(data);
+    matrix.create_dataset("indices").with_i32_data(&[0, 1, 0]).with_shape(indices);
+    matrix.create_dataset("indptr").with_i32_data(&[0, 2, 3]).with_shape(indptr);
+    file.add_group(matrix.finish());
+    for table in ["obs", "var"] {
+        let mut group = file.create_group(table);
+        group.set_attr("_index", text("name"));
+        group.create_dataset("name").with_vlen_strings(&["A", "B"]);
+        file.add_group(group.finish());
+    }
+    file.write(path).unwrap();
+}
+
+#[test]
+fn arrays_of_a_sparse_matrix_have_one_axis() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5ad");
+    let check = |data: &[u64], indices: &[u64], indptr: &[u64], expected: &str| {
+        write_matrix(&path, data, indices, indptr);
+        match read_all(&path) {
+            Err(ReadError::WrongLength { object, expected: 3, found: 1, .. }) => assert_eq!(object, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    };
+    check(&[1, 3], &[3], &[3], "X/data");
+    check(&[3], &[1, 3], &[3], "X/indices");
+    check(&[3], &[3], &[1, 3], "X/indptr");
+    write_matrix(&path, &[3], &[3], &[3]);
+    read_all(&path).unwrap();
+}
+
+#[test]
+fn a_table_with_changed_bytes_never_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("changed.parquet");
+    let bytes = fs::read(golden("../sections/xenium/cells.parquet")).unwrap();
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[place] = [0xFF, 0x00, 0x80, changed[place].wrapping_add(1)][place % 4];
+        fs::write(&path, &changed).unwrap();
+        // Some bytes carry no meaning, so reading may well succeed.
+        let _ = inspect_file(&path);
     }
 }
 

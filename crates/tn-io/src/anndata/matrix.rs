@@ -109,15 +109,18 @@ impl Compressed {
     pub(crate) fn open(storage: &Storage, group: &Group, object: &str, lines: usize) -> Result<Self, ReadError> {
         let part = |name: &str| storage.array(group, object, name);
         let (data, indices, indptr) = (part("data")?, part("indices")?, part("indptr")?);
-        let check = |array: &Array, name: &str, expected: usize| {
-            let found = array.size() as usize;
+        let check = |array: &Array, name: &str, expected: u64| {
+            // Values are read along the first axis: there must be no other.
+            let found = if array.size() == expected { array.length() } else { array.size() };
             if found == expected {
                 return Ok(());
             }
+            let (expected, found) = (expected as usize, found as usize);
             Err(ReadError::WrongLength { path: storage.path.clone(), object: format!("{object}/{name}"), expected, found })
         };
-        check(&indptr, "indptr", lines + 1)?;
-        check(&indices, "indices", data.size() as usize)?;
+        check(&indptr, "indptr", (lines as u64).saturating_add(1))?;
+        check(&indices, "indices", data.size())?;
+        check(&data, "data", data.size())?;
         Ok(Self { data, indices, indptr })
     }
 

@@ -8,10 +8,14 @@ use hdf5_reader::messages::datatype::Datatype;
 use hdf5_reader::{Dataset, Hdf5File, OpenOptions, SliceInfo, SliceInfoElem};
 
 use super::{CHUNK_CACHE_BYTES, ElementType, Number, lzf};
-use crate::ReadError;
+use crate::{ReadError, unforeseen};
 
 /// Largest decoded chunk that is accepted, to stay small beside damaged sizes.
 const MAX_CHUNK_BYTES: usize = 1 << 30;
+/// Bytes that one read may decode whatever the size of the file: several times the largest block of rows.
+const MAX_READ_BYTES: u64 = 64 << 20;
+/// Bytes that one read may decode for each byte of the file. A column takes a few for each cell, whose name alone takes one.
+const MAX_EXPANSION: u64 = 2_048;
 /// Number of the filter of `hdf5plugin.Zstd`, which anndata's manual recommends.
 const ZSTD_FILTER: u16 = 32_015;
 
@@ -24,10 +28,6 @@ pub(super) struct File {
 
 impl File {
     pub(super) fn open(path: &Path) -> Result<Self, ReadError> {
-        let options = OpenOptions::default()
-            .with_filter_registry(filters())
-            .with_max_chunk_bytes(MAX_CHUNK_BYTES)
-            .with_chunk_cache_bytes(CHUNK_CACHE_BYTES);
         // Opening first tells a missing file from a damaged one.
         let open_error = |source| ReadError::Open { path: path.to_owned(), source };
         let length = std::fs::metadata(path).map_err(open_error)?.len();
@@ -35,6 +35,13 @@ impl File {
         if length == 0 {
             return Err(not_hdf5());
         }
+        // A damaged shape is refused before memory is taken for it.
+        let max_read_bytes = MAX_READ_BYTES.saturating_add(length.saturating_mul(MAX_EXPANSION));
+        let options = OpenOptions::default()
+            .with_filter_registry(filters())
+            .with_max_chunk_bytes(MAX_CHUNK_BYTES)
+            .with_max_read_bytes(usize::try_from(max_read_bytes).unwrap_or(usize::MAX))
+            .with_chunk_cache_bytes(CHUNK_CACHE_BYTES);
         match guard(|| Hdf5File::open_with_options(path, options)) {
             Ok(file) => Ok(Self { file }),
             Err(Failure::Hdf5(hdf5_reader::error::Error::InvalidMagic)) => Err(not_hdf5()),
@@ -67,6 +74,11 @@ fn zstd_decompress(data: &[u8]) -> std::io::Result<Vec<u8>> {
 /// Runs a call of the HDF5 layer; `object` names what it reads.
 pub(super) fn read<T>(path: &Path, object: &str, call: impl FnOnce() -> hdf5_reader::error::Result<T>) -> Result<T, ReadError> {
     guard(call).map_err(|failure| failure.into_error(path, object))
+}
+
+/// Runs a call of the HDF5 layer that reads what may be absent: nothing is returned for what cannot be read.
+pub(super) fn read_if_present<T>(call: impl FnOnce() -> hdf5_reader::error::Result<T>) -> Option<T> {
+    guard(call).ok()
 }
 
 pub(super) fn element_type(dataset: &Dataset) -> ElementType {
@@ -164,15 +176,5 @@ fn unsupported_filter(error: &hdf5_reader::error::Error) -> Option<&str> {
 
 /// Runs a call of the HDF5 layer on bytes that may be damaged in any way: what it did not foresee becomes an error.
 fn guard<T>(call: impl FnOnce() -> hdf5_reader::error::Result<T>) -> Result<T, Failure> {
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(Failure::Hdf5),
-        Err(payload) => {
-            let message = payload
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()))
-                .unwrap_or_default();
-            Err(Failure::Panic(message))
-        }
-    }
+    unforeseen::catch(call).map_err(Failure::Panic)?.map_err(Failure::Hdf5)
 }

@@ -25,8 +25,8 @@ use rayon::prelude::*;
 
 use super::column::{Batch, ColumnSpec, Values, parse_list, parse_number_list};
 use super::{BATCH_ROWS, TableError};
-use crate::ColumnKind;
 use crate::output::AtomicFile;
+use crate::{ColumnKind, unforeseen};
 
 /// Rows of a row group, at most.
 const ROW_GROUP_ROWS: usize = 16 * BATCH_ROWS;
@@ -214,9 +214,9 @@ impl std::fmt::Debug for ParquetReader {
 }
 
 impl ParquetFile {
-    /// Returns the number of rows of every row group.
+    /// Returns the number of rows that every row group says it has.
     pub(super) fn row_groups(&self) -> Vec<usize> {
-        self.metadata.metadata().row_groups().iter().map(|group| group.num_rows() as usize).collect()
+        self.metadata.metadata().row_groups().iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0)).collect()
     }
 
     /// Opens the file once more, to read a single row group of it.
@@ -227,8 +227,7 @@ impl ParquetFile {
     }
 
     fn read(&self, builder: ParquetRecordBatchReaderBuilder<File>) -> Result<ParquetReader, TableError> {
-        let reader = builder.with_projection(self.mask.clone()).with_batch_size(BATCH_ROWS).build();
-        let reader = reader.map_err(|source| TableError::Parquet { path: self.path.clone(), source })?;
+        let reader = read(&self.path, || builder.with_projection(self.mask.clone()).with_batch_size(BATCH_ROWS).build())?;
         Ok(ParquetReader { file: self.clone(), reader })
     }
 }
@@ -276,8 +275,7 @@ impl ParquetReader {
     }
 
     pub(super) fn next_batch(&mut self) -> Result<Option<Batch>, TableError> {
-        let Some(batch) = self.reader.next() else { return Ok(None) };
-        let batch = batch.map_err(|source| TableError::Parquet { path: self.file.path.clone(), source: source.into() })?;
+        let Some(batch) = read(&self.file.path, || Ok(self.reader.next().transpose()?))? else { return Ok(None) };
         let columns = self
             .file
             .kinds
@@ -348,7 +346,13 @@ fn number_lists(lists: &LargeListArray) -> Vec<Option<Vec<f64>>> {
 /// Opens a Parquet file for reading.
 pub(crate) fn open_builder(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>, TableError> {
     let file = File::open(path).map_err(|source| TableError::Open { path: path.to_owned(), source })?;
-    ParquetRecordBatchReaderBuilder::try_new(file).map_err(|source| TableError::Parquet { path: path.to_owned(), source })
+    read(path, || ParquetRecordBatchReaderBuilder::try_new(file))
+}
+
+/// Runs a call of the Parquet layer, which panics about some damaged pages.
+pub(crate) fn read<T>(path: &Path, call: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T, TableError> {
+    let result = unforeseen::catch(call).unwrap_or_else(|message| Err(ParquetError::General(message)));
+    result.map_err(|source| TableError::Parquet { path: path.to_owned(), source })
 }
 
 /// Returns the columns of a file and what they hold.
