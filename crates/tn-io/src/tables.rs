@@ -147,7 +147,7 @@ impl<R: TableRecord> TableReader<R> {
         let Source::Parquet(reader) = &self.source else { return self.collect() };
         let file = reader.file();
         let groups = file.row_groups();
-        let first_rows = groups.iter().scan(0, |before, rows| Some(std::mem::replace(before, before.saturating_add(*rows))));
+        let first_rows = groups.iter().scan(0_usize, |before, rows| Some(std::mem::replace(before, before.saturating_add(*rows))));
         let parts: Vec<(usize, usize)> = first_rows.enumerate().collect();
         let read_part = |(group, rows_before)| {
             let source = Source::Parquet(Box::new(file.row_group(group)?));
