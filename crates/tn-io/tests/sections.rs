@@ -272,10 +272,9 @@ mod zarr {
     #[test]
     fn an_unknown_compression_says_how_to_save_again() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, array, codec) in [
-            ("v2.zarr", "layers/dense zlib/.zarray", "\"zlib\""),
-            ("v3.zarr", "layers/dense gzip/zarr.json", "\"gzip\""),
-        ] {
+        for (name, array, codec) in
+            [("v2.zarr", "layers/dense zlib/.zarray", "\"zlib\""), ("v3.zarr", "layers/dense gzip/zarr.json", "\"gzip\"")]
+        {
             let root = folder.path().join(name);
             copy(&golden(name), &root);
             let metadata = std::fs::read_to_string(root.join(array)).unwrap();

@@ -32,8 +32,7 @@ fn write(path: &Path) {
     let genes = ["Gfap", "Aqp4", "größe", "MT-ND1", "Mbp"];
     let mut writer = AnnDataWriter::create(path, &genes, &["section", "class"]).unwrap();
     for cell in 0..500_u32 {
-        let stored: Vec<(u32, f32)> =
-            (0..5).map(|gene| (gene, (cell * (gene + 3) % 7) as f32)).filter(|(_, count)| *count > 0.0).collect();
+        let stored: Vec<(u32, f32)> = (0..5).map(|gene| (gene, (cell * (gene + 3) % 7) as f32)).filter(|(_, count)| *count > 0.0).collect();
         let (genes, values): (Vec<u32>, Vec<f32>) = stored.into_iter().unzip();
         let position = Position::new(f64::from(cell) / 3.0, -f64::from(cell)).unwrap();
         let columns = &[["s1", "s2"][cell as usize % 2], ["Oligo", "", "Micro/glia"][cell as usize % 3]];
