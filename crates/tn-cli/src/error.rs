@@ -202,7 +202,8 @@ impl CliError {
             Self::Encode(
                 EncodeSectionError::PixelSizeMissing { .. }
                 | EncodeSectionError::NoPixels { .. }
-                | EncodeSectionError::InvalidPixelSize { .. },
+                | EncodeSectionError::InvalidPixelSize { .. }
+                | EncodeSectionError::InvalidTargetSum { .. },
             ) => Usage,
             Self::Encode(EncodeSectionError::Write(error))
             | Self::Table(error)

@@ -13,7 +13,6 @@ use tn_sentence::{CellRecord, EncodeError, GeneAliases, Metadata, Position, Rank
 pub use self::error::EncodeSectionError;
 pub use self::normalization::{Normalization, TARGET_SUM, ValueScale};
 
-use self::normalization::log1p10;
 use crate::candidates::{ColumnRole, candidates};
 use crate::section_reader::{LengthUnit, SectionReader, SparseRows, TextColumn};
 use crate::{PROVENANCE_KEY, Provenance, ReadError, TableWriter, open_section};
@@ -164,11 +163,6 @@ impl EncodeOptions {
 
     fn provenance(&self) -> Provenance {
         let (x, y) = self.coordinates.clone().unzip();
-        let normalization = match self.normalization {
-            Normalization::Auto => "auto".to_owned(),
-            Normalization::None => "none".to_owned(),
-            Normalization::Log1p10 { target_sum } => format!("log1p10 of {target_sum}"),
-        };
         let tie_break = match self.tie_break {
             TieBreak::Seed => "seed",
             TieBreak::Symbol => "symbol",
@@ -181,7 +175,7 @@ impl EncodeOptions {
             .with_option("pixel_size", self.pixel_size)
             .with_option("section", &self.section)
             .with_option("columns", self.columns.iter().map(Column::argument).collect::<Vec<_>>())
-            .with_option("normalize", normalization)
+            .with_option("normalize", self.normalization.to_string())
             .with_option("max_genes", self.max_genes)
             .with_option("tie_break", tie_break)
     }
@@ -212,7 +206,7 @@ pub struct EncodedCells<'r, R: ?Sized> {
     table: CellTable,
     vocabulary: Vocabulary,
     /// What happens to values; `Auto` has been decided.
-    target_sum: Option<f64>,
+    normalization: Normalization,
     scale: ValueScale,
     max_genes: usize,
     tie_break: TieBreak,
@@ -298,8 +292,8 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
     ///
     /// # Errors
     ///
-    /// Returns an error if there are no cells, a column is missing, gene symbols collide or cannot be used, or the values
-    /// are neither counts nor logarithms and [`Normalization::Auto`] has to decide.
+    /// Returns an error if there are no cells, a column is missing, gene symbols collide or cannot be used, the sum to scale to is not a
+    /// positive number, or the values are neither counts nor logarithms and [`Normalization::Auto`] has to decide.
     pub fn new(reader: &'r R, options: &EncodeOptions) -> Result<Self, EncodeSectionError> {
         let file = reader.file_name();
         if reader.n_cells() == 0 {
@@ -310,13 +304,15 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
         let table = CellTable::read(reader, options)?;
         let sample = reader.rows(0..reader.n_cells().min(SAMPLE_CELLS).min(reader.rows_per_block()))?;
         let scale = ValueScale::of_values(sample.values().iter().copied());
-        let target_sum = match (options.normalization, scale) {
-            (Normalization::None, _) => None,
-            (Normalization::Log1p10 { target_sum }, _) => Some(target_sum),
-            (Normalization::Auto, ValueScale::Counts) => Some(TARGET_SUM),
-            (Normalization::Auto, ValueScale::Logarithms | ValueScale::Empty) => None,
+        let normalization = match (options.normalization, scale) {
+            (Normalization::Log1p { target_sum, .. }, _) if !(target_sum.is_finite() && target_sum > 0.0) => {
+                return Err(EncodeSectionError::InvalidTargetSum { target_sum });
+            }
+            (chosen @ (Normalization::None | Normalization::Log1p { .. }), _) => chosen,
+            (Normalization::Auto, ValueScale::Counts) => Normalization::OF_COUNTS,
+            (Normalization::Auto, ValueScale::Logarithms | ValueScale::Empty) => Normalization::None,
             // The first negative value is named with its cell and gene when its row is ranked.
-            (Normalization::Auto, ValueScale::Centered) => None,
+            (Normalization::Auto, ValueScale::Centered) => Normalization::None,
             (Normalization::Auto, ValueScale::Linear) => {
                 let largest = sample.values().iter().copied().fold(0.0, f32::max);
                 return Err(EncodeSectionError::UnclearScale { file, largest });
@@ -326,7 +322,7 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
             reader,
             table,
             vocabulary,
-            target_sum,
+            normalization,
             scale,
             max_genes: options.max_genes.unwrap_or(usize::MAX),
             tie_break: options.tie_break,
@@ -413,13 +409,7 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
             let gene = self.reader.genes()[gene as usize].clone();
             return Err(expression(EncodeError::InvalidValue { gene, value }));
         }
-        let values = match self.target_sum {
-            None => values,
-            Some(target_sum) => {
-                log1p10(values, target_sum, normalized);
-                normalized.as_slice()
-            }
-        };
+        let values = self.normalization.apply(values, normalized);
         let ranking = encoder.encode_sparse(genes, values, name).map_err(expression)?;
         if ranking.is_empty() {
             return Ok(None);

@@ -35,13 +35,14 @@
 //! - [`TableReader`] and [`TableWriter`] handle tables of any [`TableRecord`]: `CellRecord`, `SentenceRecord`, `TaskRecord`,
 //!   `GeneratedRecord` and `SurpriseRecord` of `tn-sentence`, and [`TruthRecord`].
 //! - [`TokenTableWriter`] writes training sequences as tokens, for other training programs; [`TokenTableReader`] reads them.
-//! - [`inspect_file`] says what is in a file that one has just been given.
+//! - [`inspect_file`] says what is in a file that one has just been given: columns, values, how full bins are, and what could go
+//!   wrong; [`inspect_file_with_tokens`] also how long spatial sentences will be.
 //! - [`Provenance`] records where a file came from; [`AtomicFile`] is for outputs of any other format.
 //!
 //! # Features
 //!
-//! - `zarr`: AnnData and SpatialData folders in Zarr, format 2 or 3. A draft: no test has run it yet. It compiles the C library of Blosc, so
-//!   it is off by default and needs a C compiler.
+//! - `zarr`: AnnData and SpatialData folders in Zarr, format 2 or 3, with the codecs that zarr-python writes by default or by name. It
+//!   compiles the library of Blosc, so it is off by default and needs a compiler of C and C++.
 //!
 //! # What is not read
 //!
@@ -54,6 +55,7 @@ mod cell_buckets;
 mod encode;
 mod inspect;
 mod instruments;
+mod logarithm_base;
 mod open;
 mod output;
 mod provenance;
@@ -69,8 +71,12 @@ pub use candidates::ColumnRole;
 pub use encode::{
     EncodeOptions, EncodeSectionError, EncodeSummary, EncodedCells, Normalization, PANEL_KEY, TARGET_SUM, ValueScale, encode_file,
 };
-pub use inspect::{Candidate, ColumnSummary, FileSummary, InspectError, LogarithmBase, MatrixSummary, ValueSummary, inspect_file};
+pub use inspect::{
+    BinOccupancy, Candidate, ColumnSummary, FileSummary, InspectError, InspectWarning, MatrixSummary, TokenSummary, UnitGuess,
+    ValueSummary, inspect_file, inspect_file_with_tokens,
+};
 pub use instruments::{Instrument, InstrumentFolder};
+pub use logarithm_base::LogarithmBase;
 pub use open::open_section;
 pub use output::AtomicFile;
 pub use provenance::{InputFile, PROVENANCE_KEY, Provenance, TOKENIZER_KEY, TRUTH_KEY, content_hash};

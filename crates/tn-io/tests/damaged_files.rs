@@ -43,14 +43,33 @@ fn a_file_cut_off_anywhere_is_an_error() {
     }
 }
 
+/// Writes a file of one cell.
+fn write_small(path: &Path) {
+    let mut writer = AnnDataWriter::create(path, &["A", "B"], &["section"]).unwrap();
+    let position = Position::new(1.0, 2.0).unwrap();
+    writer.push(&AnnDataRow { name: "c", position, columns: &["s"], genes: &[0, 1], values: &[1.0, 2.0] }).unwrap();
+    writer.finish().unwrap();
+}
+
+#[test]
+fn a_small_file_cut_off_at_any_byte_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.h5ad");
+    write_small(&path);
+    read_all(&path).unwrap();
+    let length = fs::metadata(&path).unwrap().len();
+    let cut = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for length in (0..length).rev() {
+        cut.set_len(length).unwrap();
+        assert!(read_all(&path).is_err(), "cut to {length} bytes was read");
+    }
+}
+
 #[test]
 fn a_table_cut_off_at_any_byte_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (file, table) = (folder.path().join("a.h5ad"), folder.path().join("a.parquet"));
-    let mut writer = AnnDataWriter::create(&file, &["A", "B"], &["section"]).unwrap();
-    let position = Position::new(1.0, 2.0).unwrap();
-    writer.push(&AnnDataRow { name: "c", position, columns: &["s"], genes: &[0, 1], values: &[1.0, 2.0] }).unwrap();
-    writer.finish().unwrap();
+    write_small(&file);
     encode_file(&file, &table, &EncodeOptions::new()).unwrap();
 
     let length = fs::metadata(&table).unwrap().len();

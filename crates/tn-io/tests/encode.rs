@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tn_io::{
-    AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, EncodeSectionError, EncodedCells, Normalization, PANEL_KEY, PROVENANCE_KEY,
-    Provenance, TableReader, encode_file,
+    AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, EncodeSectionError, EncodedCells, LogarithmBase, Normalization, PANEL_KEY,
+    PROVENANCE_KEY, Provenance, TableReader, encode_file,
 };
 use tn_sentence::{CellRecord, GeneAliases, Position, TieBreak};
 
@@ -110,11 +110,35 @@ fn the_number_of_threads_changes_nothing() {
 
 #[test]
 fn layers_coordinates_and_normalization_can_be_chosen() {
-    let options = EncodeOptions::new().with_coordinates("y", "x").with_normalization(Normalization::Log1p10 { target_sum: 100.0 });
+    let log1p = Normalization::Log1p { base: LogarithmBase::Two, target_sum: 100.0 };
+    let options = EncodeOptions::new().with_coordinates("y", "x").with_normalization(log1p);
     let cells = encode(&golden("csr.h5ad"), &options.with_max_genes(1)).unwrap();
     assert_eq!((cells[0].position.x(), cells[0].ranking.len()), (5.0, 1));
     let cells = encode(&golden("spatial_only.h5ad"), &EncodeOptions::new()).unwrap();
     assert_eq!(cells[0].position, Position::new(1.5, 5.0).unwrap());
+}
+
+#[test]
+fn no_normalization_changes_the_order_of_genes() {
+    let encode = |normalization| encode(&golden("csr.h5ad"), &EncodeOptions::new().with_normalization(normalization)).unwrap();
+    let plain = encode(Normalization::None);
+    assert!(plain.iter().any(|cell| cell.ranking.len() > 2));
+    for base in [LogarithmBase::Two, LogarithmBase::E, LogarithmBase::Ten] {
+        for target_sum in [1e-3, 1.0, 1e4, 1e6] {
+            let normalization = Normalization::Log1p { base, target_sum };
+            assert_eq!(encode(normalization), plain, "{normalization}");
+        }
+    }
+    assert_eq!(encode(Normalization::Auto), plain);
+}
+
+#[test]
+fn a_sum_that_nothing_can_be_scaled_to_is_refused() {
+    for target_sum in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let normalization = Normalization::Log1p { base: LogarithmBase::Ten, target_sum };
+        let error = encode(&golden("csr.h5ad"), &EncodeOptions::new().with_normalization(normalization)).unwrap_err();
+        assert!(matches!(error, EncodeSectionError::InvalidTargetSum { .. }) && error.to_string().contains("--target-sum"), "{error}");
+    }
 }
 
 #[test]
@@ -177,6 +201,8 @@ fn unusable_expression_is_refused() {
     check(&["A", "B"], &[1.0, f32::INFINITY], "cell c0 of");
     check(&["A", "B"], &[0.5, 300.0], "--normalize");
     check(&["A", "a"], &[1.0, 2.0], "no usable panel");
+    check(&["A", "A"], &[1.0, 2.0], "no usable panel");
+    check(&["A", ""], &[1.0, 2.0], "no usable panel");
 }
 
 #[test]
@@ -194,6 +220,48 @@ fn a_file_without_cells_or_expression_is_refused() {
 fn a_cell_without_a_place_is_refused() {
     let options = EncodeOptions::new().with_coordinates("age", "y");
     check_error(encode(&golden("nullable.h5ad"), &options), "cell cell_1 of");
+}
+
+/// Replaces a number of a file, wherever it is stored.
+fn replace_number(file: &Path, from: f64, to: f64) {
+    let mut bytes = std::fs::read(file).unwrap();
+    let places: Vec<usize> = bytes.windows(8).enumerate().filter(|(_, window)| **window == from.to_le_bytes()).map(|(at, _)| at).collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|&at| bytes[at..at + 8].copy_from_slice(&to.to_le_bytes()));
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn coordinates_that_are_not_finite_are_refused_with_their_cell() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.h5ad");
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        // The place of the eighth cell is as far as its number.
+        write(&file, 20, &["A"], &[1.0]);
+        replace_number(&file, 7.0, value);
+        let error = encode(&file, &EncodeOptions::new()).unwrap_err();
+        assert!(matches!(&error, EncodeSectionError::Coordinates { cell, .. } if cell == "c7"), "{value}: {error:?}");
+    }
+}
+
+#[test]
+fn a_cell_without_genes_is_left_out_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, table) = (folder.path().join("a.h5ad"), folder.path().join("a.parquet"));
+    let mut writer = AnnDataWriter::create(&file, &["A", "B"], &["section"]).unwrap();
+    let position = Position::new(1.0, 2.0).unwrap();
+    for (name, genes) in [("full", &[0, 1][..]), ("bare", &[]), ("half", &[1])] {
+        let values = &[3.0, 1.0][..genes.len()];
+        writer.push(&AnnDataRow { name, position, columns: &["s"], genes, values }).unwrap();
+    }
+    // A section of which no cell expresses anything is empty in the table.
+    writer.push(&AnnDataRow { name: "alone", position, columns: &["t"], genes: &[0], values: &[0.0] }).unwrap();
+    writer.finish().unwrap();
+    let summary = encode_file(&file, &table, &EncodeOptions::new()).unwrap();
+    assert_eq!((summary.cells, summary.skipped), (2, 2));
+    assert_eq!(summary.sections.keys().collect::<Vec<_>>(), ["s"]);
+    let cells = TableReader::<CellRecord>::open(&table).unwrap().read_all().unwrap();
+    assert_eq!(cells.iter().map(|cell| cell.cell_name.as_str()).collect::<Vec<_>>(), ["full", "half"]);
 }
 
 #[test]

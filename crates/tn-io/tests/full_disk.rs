@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tn_io::{
-    AnnDataRow, AnnDataWriter, EncodeOptions, EncodeSectionError, InstrumentFolder, ReadError, SectionReader, WriteError, encode_file,
+    AnnDataRow, AnnDataWriter, EncodeOptions, EncodeSectionError, InstrumentFolder, ReadError, SectionReader, TableError, TokenRow,
+    TokenTableWriter, WriteError, encode_file,
 };
 use tn_sentence::Position;
 
@@ -71,13 +72,18 @@ fn no_room_for_a_temporary_file() {
     assert!(error.to_string().contains("region") && error.to_string().contains("TMPDIR"), "{error}");
 }
 
+/// Tables that do not fit.
+const TABLES: [&str; 3] = ["cells.csv", "cells.tsv", "cells.parquet"];
+
 #[test]
 fn no_room_for_a_table_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let input = folder.path().join("a.h5ad");
-    write_cells(&input, 3_000).unwrap();
-    encode_file(&input, &folder.path().join("cells.csv"), &EncodeOptions::new()).unwrap();
-    fs::remove_file(folder.path().join("cells.csv")).unwrap();
+    write_cells(&input, 6_000).unwrap();
+    for table in TABLES {
+        encode_file(&input, &folder.path().join(table), &EncodeOptions::new()).unwrap();
+        fs::remove_file(folder.path().join(table)).unwrap();
+    }
     run_limited("no_room_for_a_table", folder.path());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
@@ -86,9 +92,35 @@ fn no_room_for_a_table_is_an_error() {
 #[ignore = "runs beneath a limit on the size of files"]
 fn no_room_for_a_table() {
     let folder = limited_folder();
-    let table = folder.join("cells.csv");
-    let error = encode_file(&folder.join("a.h5ad"), &table, &EncodeOptions::new()).unwrap_err();
-    assert!(matches!(error, EncodeSectionError::Write(_)) && error.to_string().contains("cells.csv"), "{error:?}");
+    for table in TABLES {
+        let error = encode_file(&folder.join("a.h5ad"), &folder.join(table), &EncodeOptions::new()).unwrap_err();
+        assert!(matches!(error, EncodeSectionError::Write(_)) && error.to_string().contains(table), "{error:?}");
+    }
+}
+
+#[test]
+fn no_room_for_tokens_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    write_tokens(&folder.path().join("tokens.parquet")).unwrap();
+    fs::remove_file(folder.path().join("tokens.parquet")).unwrap();
+    run_limited("no_room_for_tokens", folder.path());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+#[ignore = "runs beneath a limit on the size of files"]
+fn no_room_for_tokens() {
+    let error = write_tokens(&limited_folder().join("tokens.parquet")).unwrap_err();
+    assert!(error.to_string().contains("tokens.parquet"), "{error:?}");
+}
+
+fn write_tokens(path: &Path) -> Result<(), TableError> {
+    let mut writer = TokenTableWriter::create(path)?;
+    for row in 0..300 {
+        let input_ids: Vec<i32> = (0..1_000).map(|place| scramble(row * 1_000 + place) as i32).collect();
+        writer.write(&TokenRow { labels: input_ids.clone(), weights: vec![1.0; input_ids.len()], input_ids })?;
+    }
+    writer.finish()
 }
 
 #[test]
@@ -109,13 +141,20 @@ fn no_room_for_an_anndata_file() {
     }
 }
 
+/// Returns a number that has nothing in common with those of the neighbors of a number.
+fn scramble(number: u32) -> u32 {
+    let mixed = (number ^ number >> 16).wrapping_mul(0x7FEB_352D);
+    let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x846C_A68B);
+    mixed ^ mixed >> 16
+}
+
 fn write_cells(path: &Path, cells: u32) -> Result<(), WriteError> {
     let symbols: Vec<String> = (0..100).map(|gene| format!("G{gene}")).collect();
     let genes: Vec<u32> = (0..100).collect();
     let mut writer = AnnDataWriter::create(path, &symbols, &["section"])?;
     for cell in 0..cells {
-        // Values without a pattern, which compression cannot make small.
-        let values: Vec<f32> = genes.iter().map(|gene| (cell * 100 + gene + 1).wrapping_mul(2_654_435_761) as f32 + 1.0).collect();
+        // Values without a pattern, nor their order, which compression cannot make small.
+        let values: Vec<f32> = genes.iter().map(|gene| scramble(cell * 100 + gene) as f32 + 1.0).collect();
         let name = format!("{cell}{}", "-long name".repeat(20));
         let position = Position::new(f64::from(cell), 0.0).unwrap();
         writer.push(&AnnDataRow { name: &name, position, columns: &["s"], genes: &genes, values: &values })?;

@@ -208,7 +208,8 @@ mod zarr {
             assert_eq!(section.columns(), ["section", "class", "region", "instance_id"], "{path}");
             check_columns(&section, &expected, &["section", "class"]);
             assert_eq!(dense(&section), expected.counts(7), "{path}");
-            assert_eq!(section.coordinates().unwrap().unwrap().len(), 37, "{path}");
+            let places = section.coordinates().unwrap().unwrap();
+            assert_eq!(serde_json::to_value(places).unwrap(), expected.0["spatial"], "{path}");
         }
     }
 
@@ -268,6 +269,25 @@ mod zarr {
         assert!(matches!(open_section(&folder.path().join("empty"), None).err(), Some(ReadError::UnknownFolder { .. })));
     }
 
+    #[test]
+    fn an_unknown_compression_says_how_to_save_again() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, array, codec) in
+            [("v2.zarr", "layers/dense zlib/.zarray", "\"zlib\""), ("v3.zarr", "layers/dense gzip/zarr.json", "\"gzip\"")]
+        {
+            let root = folder.path().join(name);
+            copy(&golden(name), &root);
+            let metadata = std::fs::read_to_string(root.join(array)).unwrap();
+            assert!(metadata.contains(codec), "{metadata}");
+            std::fs::write(root.join(array), metadata.replace(codec, "\"imaginary\"")).unwrap();
+            let layer = array.split('/').nth(1).unwrap();
+            let error = AnnData::open_layer(&root, layer).unwrap_err();
+            assert!(matches!(&error, ReadError::UnsupportedEncoding { object, .. } if object.ends_with(layer)), "{error:?}");
+            assert!(error.to_string().contains("imaginary") && error.to_string().contains("write_zarr(OUT)"), "{error}");
+            assert_eq!(dense(&AnnData::open(&root).unwrap()), Expected::read().counts(7), "{name}");
+        }
+    }
+
     fn read_all(root: &Path) -> Result<(), ReadError> {
         let section = AnnData::open(root)?;
         section.cell_names()?;
@@ -294,7 +314,10 @@ mod zarr {
         for entry in std::fs::read_dir(from).unwrap() {
             let path = entry.unwrap().path();
             let target = to.join(path.file_name().unwrap());
-            if path.is_dir() { copy(&path, &target) } else { drop(std::fs::copy(&path, &target).unwrap()) }
+            match path.is_dir() {
+                true => copy(&path, &target),
+                false => assert!(std::fs::copy(&path, &target).is_ok(), "{}", path.display()),
+            }
         }
     }
 }

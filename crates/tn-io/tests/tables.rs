@@ -380,6 +380,7 @@ fn errors_name_the_file_the_row_and_the_column() {
     check_error("cell_name,sentence,x,y,section\na,GFAP,,2,s\n", r#"row 0 of /cells.csv has no "x""#);
     check_error("cell_name,sentence,x,y,section\na,GFAP GFAP,1,2,s\n", r#"row 0 of /cells.csv: "sentence" is "GFAP GFAP""#);
     check_error("cell_name,sentence,x,y,section\na,GFAP,inf,2,s\n", r#"row 0 of /cells.csv: "x, y" is "inf, 2""#);
+    check_error("cell_name,sentence,x,y,section\na,GFAP,1,nan,s\n", r#"row 0 of /cells.csv: "x, y" is "1, NaN""#);
     check_error("cell_name,sentence,x,y,section\na,GFAP\n", "/cells.csv is not a well-formed table");
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tissuenarrator::io::{EncodeOptions, Normalization, TARGET_SUM, encode_file, open_section};
+use tissuenarrator::io::{EncodeOptions, LogarithmBase, Normalization, TARGET_SUM, encode_file, open_section};
 use tissuenarrator::sentence::{GeneAliases, TieBreak};
 
 use crate::error::CliError;
@@ -45,9 +45,12 @@ pub(crate) struct Encode {
     /// Former and current symbols of genes, two columns separated by a tab or a comma, without a header: former ones are replaced
     #[arg(long, value_name = "FILE.tsv")]
     gene_aliases: Option<PathBuf>,
-    /// What happens to values before they are ranked
+    /// What happens to values before they are ranked. The order of the genes stays the same
     #[arg(long, value_enum, default_value_t = Normalize::Auto)]
     normalize: Normalize,
+    /// Sum that the values of a cell are scaled to, with --normalize log1p, log1p2 or log1p10 [default: 10000]
+    #[arg(long, value_name = "SUM", value_parser = ranges::positive)]
+    target_sum: Option<f64>,
     /// Genes to keep of each cell, the highest [default: all]
     #[arg(long, value_name = "N", value_parser = ranges::count())]
     max_genes: Option<usize>,
@@ -62,7 +65,11 @@ enum Normalize {
     Auto,
     /// As they are
     None,
-    /// log10(1 + x) of values scaled to 10,000 a cell
+    /// ln(1 + x) of scaled values, as scanpy's log1p
+    Log1p,
+    /// log2(1 + x) of scaled values
+    Log1p2,
+    /// log10(1 + x) of scaled values
     Log1p10,
 }
 
@@ -81,16 +88,11 @@ impl Encode {
     }
 
     fn options(&self, seed: u64) -> Result<EncodeOptions, CliError> {
-        let normalization = match self.normalize {
-            Normalize::Auto => Normalization::Auto,
-            Normalize::None => Normalization::None,
-            Normalize::Log1p10 => Normalization::Log1p10 { target_sum: TARGET_SUM },
-        };
         let tie_break = match self.tie_break {
             Ties::Seed => TieBreak::Seed,
             Ties::Symbol => TieBreak::Symbol,
         };
-        let mut options = EncodeOptions::new().with_normalization(normalization).with_tie_break(tie_break).with_seed(seed);
+        let mut options = EncodeOptions::new().with_normalization(self.normalization()?).with_tie_break(tie_break).with_seed(seed);
         for column in self.columns()? {
             options = match column.split_once('=') {
                 Some((name, column)) => options.with_column_as(column.trim(), name.trim()),
@@ -118,6 +120,20 @@ impl Encode {
             options = options.with_gene_aliases(aliases);
         }
         Ok(options)
+    }
+
+    fn normalization(&self) -> Result<Normalization, CliError> {
+        let log1p = |base| Normalization::Log1p { base, target_sum: self.target_sum.unwrap_or(TARGET_SUM) };
+        Ok(match self.normalize {
+            Normalize::Auto | Normalize::None if self.target_sum.is_some() => {
+                return Err(CliError::MissingOption { what: "--target-sum".to_owned(), option: "--normalize log1p, log1p2 or log1p10" });
+            }
+            Normalize::Auto => Normalization::Auto,
+            Normalize::None => Normalization::None,
+            Normalize::Log1p => log1p(LogarithmBase::E),
+            Normalize::Log1p2 => log1p(LogarithmBase::Two),
+            Normalize::Log1p10 => log1p(LogarithmBase::Ten),
+        })
     }
 
     fn columns(&self) -> Result<Vec<String>, CliError> {

@@ -1,6 +1,7 @@
 //! From a simulated tissue to scores.
 
-use tissuenarrator::io::{TableReader, TableRecord};
+use serde_json::json;
+use tissuenarrator::io::{TableReader, TableRecord, content_hash};
 use tissuenarrator::sentence::{CellRecord, CellSentence, FinishReason, GeneratedRecord, SentenceRecord, TaskRecord};
 
 use crate::folder::Folder;
@@ -202,12 +203,56 @@ fn bins_and_neighborhoods_are_two_ways_to_make_sentences() {
 
 #[test]
 fn a_file_is_summarized() {
-    let folder = Folder::with_tables();
+    let folder = Folder::with_model();
     let text = folder.run("inspect sections.h5ad");
-    for part in ["360", "60 genes", "counts", "--class", "spatial_domain"] {
+    for part in ["360", "60 genes", "counts", "--class", "spatial_domain", "bins of 200 micrometers"] {
         assert!(text.contains(part), "{part:?} in\n{text}");
     }
     assert_eq!(folder.json("inspect tasks.parquet")["rows"], rows::<TaskRecord>(&folder, "tasks.parquet").len());
+
+    // Every section of the file and of the table of its cells has bins, and every cell lies in one.
+    for name in ["sections.h5ad", "cells.parquet"] {
+        let summary = folder.json(&format!("inspect {name} --tokenizer run"));
+        let bins = summary["bins"].as_array().expect("a list");
+        assert_eq!(bins.len(), 3, "{summary:#}");
+        assert_eq!(bins.iter().map(|section| section["cells"].as_u64().expect("a count")).sum::<u64>(), 360, "{summary:#}");
+        let tokens = |key: &str| summary["tokens"][key].as_f64().expect("a number");
+        assert!(tokens("per_cell") > 10.0 && tokens("max") >= tokens("mean"), "{summary:#}");
+    }
+    folder.fail("inspect sections.h5ad --tokenizer nowhere", 3, &["nowhere"]);
+}
+
+#[test]
+fn every_output_says_where_it_came_from() {
+    let folder = Folder::with_model();
+    folder.run("generate tasks.parquet -o generated.parquet --model run --max-new-tokens 2");
+    folder.run("baseline tasks.parquet -o baseline.parquet --method nearest-neighbor");
+    folder.run("surprise tasks.parquet -o surprise.parquet --model run");
+    folder.run("tokenize sentences.parquet -o tokens.parquet --base run");
+    for (output, step, input) in [
+        ("sections.h5ad", "simulate", None),
+        ("truth.parquet", "simulate", None),
+        ("cells.parquet", "encode", Some("sections.h5ad")),
+        ("sentences.parquet", "patch", Some("cells.parquet")),
+        ("tasks.parquet", "prompts", Some("cells.parquet")),
+        ("generated.parquet", "generate", Some("tasks.parquet")),
+        ("baseline.parquet", "baseline", Some("tasks.parquet")),
+        ("surprise.parquet", "surprise", Some("tasks.parquet")),
+        ("tokens.parquet", "tokenize", Some("sentences.parquet")),
+    ] {
+        let provenance = &folder.json(&format!("inspect {output}"))["provenance"];
+        assert_eq!(provenance["step"], step, "{output}");
+        assert_eq!(provenance["version"], env!("CARGO_PKG_VERSION"), "{output}");
+        assert_eq!(provenance["seed"], 42, "{output}");
+        assert!(provenance["options"].as_object().is_some_and(|options| !options.is_empty()), "{output}: {provenance:#}");
+        if let Some(input) = input {
+            let (hash, bytes) = content_hash(folder.bytes(input).as_slice()).expect("a hash");
+            let expected = json!({ "name": input, "bytes": bytes, "hash": format!("{hash:016x}") });
+            let inputs = provenance["inputs"].as_array().expect("a list");
+            assert!(inputs.contains(&expected), "{output}: {provenance:#}");
+        }
+        assert!(folder.run(&format!("inspect {output}")).contains(&format!("made by {step} ")), "{output}");
+    }
 }
 
 #[test]

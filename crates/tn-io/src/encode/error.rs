@@ -52,6 +52,12 @@ pub enum EncodeSectionError {
         /// The size in micrometers.
         size: f64,
     },
+    /// The sum that expression is to be scaled to is no sum of counts.
+    #[error("expression cannot be scaled to {target_sum} a cell; give a positive --target-sum")]
+    InvalidTargetSum {
+        /// The sum.
+        target_sum: f64,
+    },
     /// The genes are no usable panel.
     #[error("the genes of {file} are no usable panel")]
     Genes {

@@ -1,5 +1,9 @@
 //! From counts to logarithms, and how to tell which of them a matrix holds.
 
+use std::fmt;
+
+use crate::LogarithmBase;
+
 /// Sum that the counts of a cell are scaled to.
 pub const TARGET_SUM: f64 = 10_000.0;
 
@@ -8,8 +12,9 @@ const LARGEST_LOGARITHM: f32 = 17.0;
 
 /// What happens to expression before it is ranked.
 ///
-/// None of this changes the order of the genes of a cell, but it makes the numbers comparable between cells and refuses
-/// matrices that are neither counts nor logarithms.
+/// None of this changes the order of the genes of a cell: scaling and logarithms are monotonic. (In single precision, values of a cell
+/// that differ by less than a millionth may become equal.) It makes the numbers comparable between cells, and refuses matrices that are
+/// neither counts nor logarithms.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Normalization {
     /// Counts become `log10(1 + x)` of counts scaled to 10,000 a cell; logarithms are taken as they are. Which of them it
@@ -18,11 +23,44 @@ pub enum Normalization {
     Auto,
     /// Values are taken as they are.
     None,
-    /// Values become `log10(1 + x)` of values scaled to `target_sum` a cell.
-    Log1p10 {
-        /// Sum over the genes of a cell after scaling.
+    /// Values become `log(1 + x)` of values scaled to `target_sum` a cell.
+    Log1p {
+        /// Base of the logarithm.
+        base: LogarithmBase,
+        /// Sum over the genes of a cell after scaling, above 0. A cell without expression stays so.
         target_sum: f64,
     },
+}
+
+impl Normalization {
+    /// What [`Normalization::Auto`] does to counts.
+    pub(super) const OF_COUNTS: Self = Self::Log1p { base: LogarithmBase::Ten, target_sum: TARGET_SUM };
+
+    /// Returns the expression of a cell as it is ranked, in `normalized` where it changes. `Auto` has to be decided before.
+    pub(super) fn apply<'v>(self, values: &'v [f32], normalized: &'v mut Vec<f32>) -> &'v [f32] {
+        match self {
+            Self::Auto | Self::None => values,
+            Self::Log1p { base, target_sum } => {
+                let total: f64 = values.iter().map(|&value| f64::from(value)).sum();
+                let scale = if total > 0.0 { target_sum / total } else { 0.0 };
+                normalized.clear();
+                normalized.extend(values.iter().map(|&value| base.log1p(f64::from(value) * scale) as f32));
+                normalized
+            }
+        }
+    }
+}
+
+/// Prints the normalization as the command line names it, with the sum.
+impl fmt::Display for Normalization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::None => f.write_str("none"),
+            Self::Log1p { base: LogarithmBase::E, target_sum } => write!(f, "log1p of {target_sum}"),
+            Self::Log1p { base, target_sum } => write!(f, "log1p{base} of {target_sum}"),
+        }
+    }
 }
 
 /// What the values of a matrix look like.
@@ -66,14 +104,6 @@ impl ValueScale {
     }
 }
 
-/// Writes `log10(1 + x)` of values scaled to `target_sum` into `normalized`.
-pub(super) fn log1p10(values: &[f32], target_sum: f64, normalized: &mut Vec<f32>) {
-    let total: f64 = values.iter().map(|&value| f64::from(value)).sum();
-    let scale = if total > 0.0 { target_sum / total } else { 0.0 };
-    normalized.clear();
-    normalized.extend(values.iter().map(|&value| (1.0 + f64::from(value) * scale).log10() as f32));
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,10 +125,21 @@ mod tests {
 
     #[test]
     fn counts_are_scaled_and_logged() {
-        let mut normalized = Vec::new();
-        log1p10(&[1.0, 3.0], 396.0, &mut normalized);
-        assert_eq!(normalized, [2.0, (298.0_f64).log10() as f32]);
-        log1p10(&[0.0], 10_000.0, &mut normalized);
-        assert_eq!(normalized, [0.0]);
+        let check = |base, expected: [f32; 2]| {
+            let mut normalized = Vec::new();
+            let normalization = Normalization::Log1p { base, target_sum: 396.0 };
+            assert_eq!(normalization.apply(&[1.0, 3.0], &mut normalized), expected, "{normalization}");
+            assert_eq!(normalization.apply(&[0.0], &mut normalized), [0.0], "{normalization}");
+        };
+        check(LogarithmBase::Ten, [2.0, 298.0_f64.log10() as f32]);
+        check(LogarithmBase::Two, [100.0_f64.log2() as f32, 298.0_f64.log2() as f32]);
+        check(LogarithmBase::E, [100.0_f64.ln() as f32, 298.0_f64.ln() as f32]);
+    }
+
+    #[test]
+    fn a_normalization_prints_as_the_command_line_names_it() {
+        let print = |base| Normalization::Log1p { base, target_sum: 1e4 }.to_string();
+        let printed = [LogarithmBase::Ten, LogarithmBase::Two, LogarithmBase::E].map(print);
+        assert_eq!(printed, ["log1p10 of 10000", "log1p2 of 10000", "log1p of 10000"]);
     }
 }

@@ -1,10 +1,6 @@
 //! The base of logarithms of counts.
 
-use std::fmt;
-
-use serde::Serialize;
-
-use crate::SparseRows;
+use crate::{LogarithmBase, SparseRows};
 
 /// Share of the values that must fit a base.
 const ENOUGH: f64 = 0.9;
@@ -12,38 +8,6 @@ const ENOUGH: f64 = 0.9;
 const TOLERANCE: f64 = 0.02;
 /// Multiples above this are too coarse to tell a base by.
 const LARGEST_MULTIPLE: f64 = 12.0;
-
-/// Base of a logarithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogarithmBase {
-    /// Base 2.
-    Two,
-    /// Base e, as scanpy's `log1p`.
-    E,
-    /// Base 10.
-    Ten,
-}
-
-impl LogarithmBase {
-    fn value(self) -> f64 {
-        match self {
-            Self::Two => 2.0,
-            Self::E => std::f64::consts::E,
-            Self::Ten => 10.0,
-        }
-    }
-}
-
-impl fmt::Display for LogarithmBase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Two => "2",
-            Self::E => "e",
-            Self::Ten => "10",
-        })
-    }
-}
 
 /// Finds the base of `log(1 + x)` of scaled counts.
 ///

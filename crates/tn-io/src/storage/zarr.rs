@@ -77,14 +77,14 @@ impl Group {
     pub(super) fn child_array(&self, path: &Path, object: &str, name: &str) -> Result<Array, ReadError> {
         let store = Arc::clone(&self.store).readable();
         let array = ZarrArray::open(store, &self.child_path(name)).map_err(|source| match source {
-            ArrayCreateError::DataTypeCreateError(unknown) | ArrayCreateError::CodecsCreateError(unknown) => {
-                ReadError::UnsupportedEncoding {
-                    path: path.to_owned(),
-                    object: object.to_owned(),
-                    found: unknown.to_string(),
-                    remedy: RESAVE_ZARR,
-                }
-            }
+            ArrayCreateError::DataTypeCreateError(_)
+            | ArrayCreateError::CodecsCreateError(_)
+            | ArrayCreateError::UnsupportedZarrV2Array(_) => ReadError::UnsupportedEncoding {
+                path: path.to_owned(),
+                object: object.to_owned(),
+                found: format!("something unknown ({source})"),
+                remedy: RESAVE_ZARR,
+            },
             other => damaged(path, object, other),
         })?;
         let array = Arc::new(array);
@@ -176,7 +176,7 @@ impl Array {
             *first = start..end;
         }
         let subset = ArraySubset::new_with_ranges(&ranges);
-        let elements = self.chunks.retrieve_array_subset_elements(&subset, &CodecOptions::default());
+        let elements = self.chunks.retrieve_array_subset::<Vec<T>>(&subset, &CodecOptions::default());
         elements.map_err(|source| damaged(path, object, source))
     }
 }

@@ -1,13 +1,16 @@
 //! What is in a table.
 
+mod cells;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use self::cells::{CellColumns, read_cells, write_cells};
 use super::column::Values;
 use super::source::{self, Source};
 use super::{ColumnSpec, TableError, TableFormat};
-use crate::inspect::{ColumnSummary, FileSummary, find_candidates, guess_unit, table_provenance};
-use crate::{ColumnKind, ColumnRole};
+use crate::inspect::{CLASS, ColumnSummary, CountTokens, FileSummary, InspectWarning, best, describe_unit, find_candidates};
+use crate::{ColumnKind, ColumnRole, PROVENANCE_KEY, Provenance};
 
 /// Distinct values beyond this are not counted.
 const MOST_DISTINCT: usize = 10_000;
@@ -15,9 +18,11 @@ const MOST_DISTINCT: usize = 10_000;
 const SHOWN_CHARACTERS: usize = 40;
 /// Distinct values that are shown.
 const SHOWN_VALUES: usize = 5;
+/// A column of tasks, whose rows are not the cells of a section.
+const PROMPT: &str = "prompt";
 
-/// Summarizes a table in one pass.
-pub(crate) fn inspect(path: &Path, format: TableFormat) -> Result<FileSummary, TableError> {
+/// Summarizes a table: in one pass over all columns, and another over those that say where cells are.
+pub(crate) fn inspect(path: &Path, format: TableFormat, count: Option<CountTokens<'_>>) -> Result<FileSummary, TableError> {
     let columns = source::columns(path)?;
     let specs: Vec<ColumnSpec> =
         columns.iter().filter(|(_, kind)| *kind != ColumnKind::Other).map(|(name, kind)| ColumnSpec::required(name, *kind)).collect();
@@ -25,27 +30,19 @@ pub(crate) fn inspect(path: &Path, format: TableFormat) -> Result<FileSummary, T
     let metadata = source.metadata();
     let tally = Tally::of_batches(|| source.next_batch())?;
     let summaries: Vec<ColumnSummary> = columns
-        .into_iter()
-        .map(|(name, kind)| match tally.columns.get(&name) {
-            Some(column) => column.summary(name, kind),
-            None => ColumnSummary { name, kind: kind.to_string(), distinct: None, examples: Vec::new() },
+        .iter()
+        .map(|(name, kind)| match tally.columns.get(name) {
+            Some(column) => column.summary(name.clone(), *kind),
+            None => ColumnSummary { name: name.clone(), kind: kind.to_string(), distinct: None, examples: Vec::new() },
         })
         .collect();
-
     let candidates = find_candidates(&summaries);
-    let best = |role| {
-        let candidate = candidates.iter().find(|candidate| candidate.role == role)?;
-        tally.columns.get(&candidate.column)
+    let sections = best(&candidates, ColumnRole::Section).and_then(|column| tally.columns.get(column));
+    let cells = match CellColumns::of(&specs, &candidates) {
+        Some(columns) => Some(read_cells(path, &columns)?),
+        None => None,
     };
-    let sections = best(ColumnRole::Section).map(|column| column.texts.clone()).unwrap_or_default();
-    // Sections of one table are taken to be alike and to share a frame.
-    let unit = match (best(ColumnRole::X).and_then(|x| x.range), best(ColumnRole::Y).and_then(|y| y.range)) {
-        (Some((left, right)), Some((top, bottom))) => {
-            guess_unit((right - left) * (bottom - top) * sections.len().max(1) as f64, tally.rows)
-        }
-        _ => None,
-    };
-    Ok(FileSummary {
+    let summary = FileSummary {
         file: path.display().to_string(),
         format: match format {
             TableFormat::Parquet => "Parquet table",
@@ -55,11 +52,21 @@ pub(crate) fn inspect(path: &Path, format: TableFormat) -> Result<FileSummary, T
         .to_owned(),
         rows: tally.rows,
         columns: summaries,
-        unit,
-        sections,
-        provenance: table_provenance(&metadata),
+        unit: cells.as_ref().and_then(describe_unit),
+        sections: sections.map(|column| column.texts.clone()).unwrap_or_default(),
+        provenance: metadata.get(PROVENANCE_KEY).and_then(|json| Provenance::from_json(json)),
         candidates,
         ..FileSummary::default()
+    };
+    let has = |column: &str| columns.iter().any(|(name, _)| name == column);
+    Ok(match cells.filter(|_| !has(PROMPT)) {
+        Some(cells) => {
+            let summary = summary.with_cells(&cells, false);
+            summary.with_tokens(&cells, count, |sample| {
+                write_cells(path, sample, has(CLASS)).map_err(|error| InspectWarning::not_encodable(&error))
+            })
+        }
+        None => summary,
     })
 }
 
