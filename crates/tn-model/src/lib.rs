@@ -72,6 +72,19 @@
 //! over blocks have a fixed order. Processors with other vector instructions may round differently.
 
 pub mod generation;
+// What kernels for GPUs are written in is a part of Rust: without iterators over arrays in registers, `a += b` of all types, or `let` in
+// conditions.
+#[cfg_attr(
+    feature = "gpu",
+    allow(
+        clippy::assign_op_pattern,
+        clippy::collapsible_if,
+        clippy::duplicate_underscore_argument,
+        clippy::manual_is_multiple_of,
+        clippy::needless_range_loop,
+        reason = "kernels are translated to CUDA and shaders"
+    )
+)]
 pub mod kernels;
 pub mod likelihood;
 pub mod qwen3;

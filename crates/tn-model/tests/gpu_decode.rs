@@ -206,7 +206,7 @@ fn the_result_of_a_text_does_not_depend_on_the_others() {
 
 #[test]
 fn pages_are_copied_and_added() {
-    for device in devices().into_iter().map(|(_, device)| device).chain([Device::flex()]) {
+    for device in devices().map(|(_, device)| device).chain([Device::flex()]) {
         let shape = AttentionShape { heads: 4, key_heads: 2, head_dim: 32 };
         let mut texts = Texts::new(shape, 0, &[(99, 1)], (&device, DType::F32));
         let q = texts.queries();
@@ -452,7 +452,7 @@ fn a_device_finds_the_ranking_that_the_processor_finds() {
 
 /// Devices that record passes, and whether they do.
 fn recording_devices() -> Vec<(Device, bool)> {
-    let always = devices().into_iter().map(|(name, device)| (device, name != "CUDA C++ on the processor"));
+    let always = devices().map(|(name, device)| (device, name != "CUDA C++ on the processor"));
     // Of the devices on processors, this one records.
     let vulkan = tn_model::DeviceChoice::Wgpu.open().map(|device| (device, true));
     let mut found: Vec<(Device, bool)> = always.chain(vulkan).collect();
@@ -471,7 +471,7 @@ fn a_repeated_pass_gives_what_it_gave_when_it_was_launched() {
             let step = |step: u32| {
                 let kept = continuations.logits().clone();
                 // Every third step has runs of two tokens.
-                let run = |sample: u32| (0..1 + u32::from(step % 3 == 0)).map(|i| (7 * step + 31 * sample + i) % 250).collect();
+                let run = |sample: u32| (0..1 + u32::from(step.is_multiple_of(3))).map(|i| (7 * step + 31 * sample + i) % 250).collect();
                 continuations.push_runs(&(0..samples).map(run).collect::<Vec<Vec<u32>>>());
                 assert_eq!(values(&kept), before, "logits are not written over");
                 before = values(continuations.logits());

@@ -92,7 +92,7 @@ fn a_plan_predicts_the_memory_of_a_step() {
             cubecl::cpu::reset_peak();
             two_steps(&mut model, memory).unwrap();
             let measured = cubecl::cpu::memory().peak;
-            println!("{}: {measured} bytes measured\n{plan}", case.name);
+            eprintln!("{}: {measured} bytes measured\n{plan}", case.name);
             let ratio = plan.total() as f64 / measured as f64;
             assert!((0.95..=1.05).contains(&ratio), "{}: planned {}, measured {measured}: {ratio:.3}", case.name, plan.total());
         }

@@ -18,7 +18,7 @@ fn host(test: &str) -> Option<(Client, MutexGuard<'static, ()>)> {
     static ONE: Mutex<()> = Mutex::new(());
     let guard = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if Device::enumerate(DeviceType::Cpu).into_iter().next().is_none() {
-        println!("skipped: {test} needs g++");
+        eprintln!("skipped: {test} needs g++");
         return None;
     }
     Some((cubecl::Device::Cpu(cubecl::cpu::CpuDevice).client(), guard))
@@ -216,7 +216,7 @@ fn the_texts_of_launched_kernels_are_kept_for_nvrtc() {
     assert!(matches!(entries[..], [a, b] if a.starts_with("multiply_fragments") && b.starts_with("multiply_registers")), "{entries:?}");
     assert!(sources.iter().all(|source| source.text.contains("__global__")));
     let Some(nvrtc) = cubecl::cpu::Nvrtc::of_environment() else {
-        println!("skipped: compiling with NVRTC needs TN_NVRTC to name libnvrtc.so, and TN_CUDA_INCLUDE the folders of CUDA's headers");
+        eprintln!("skipped: compiling with NVRTC needs TN_NVRTC to name libnvrtc.so, and TN_CUDA_INCLUDE the folders of CUDA's headers");
         return;
     };
     for source in &sources {

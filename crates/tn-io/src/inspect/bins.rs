@@ -34,7 +34,10 @@ pub struct BinOccupancy {
 
 /// The cells of every bin of every section.
 #[derive(Debug, Default)]
-pub(super) struct FilledBins<'c>(BTreeMap<Option<&'c str>, BTreeMap<(i64, i64), Vec<usize>>>);
+pub(super) struct FilledBins<'c>(BTreeMap<Option<&'c str>, Bins>);
+
+/// The cells of every bin of a section.
+type Bins = BTreeMap<(i64, i64), Vec<usize>>;
 
 impl<'c> FilledBins<'c> {
     /// Puts cells into bins; coordinates of unknown unit give none.

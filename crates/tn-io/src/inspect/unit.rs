@@ -51,7 +51,7 @@ pub(super) fn guess_unit(cells: &Cells) -> Option<(UnitGuess, f64)> {
 
 /// Returns the area of the boxes around the cells of each section, and how many cells they hold.
 fn covered_area(cells: &Cells) -> (f64, usize) {
-    let mut boxes: BTreeMap<Option<&str>, ([f64; 2], [f64; 2], usize)> = BTreeMap::new();
+    let mut boxes = BTreeMap::new();
     for (cell, place) in cells.located() {
         let (low, high, count) = boxes.entry(cells.section(cell)).or_insert(([f64::INFINITY; 2], [f64::NEG_INFINITY; 2], 0));
         for axis in 0..2 {

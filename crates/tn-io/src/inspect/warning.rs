@@ -168,7 +168,7 @@ fn unusable_coordinates(cells: &Cells) -> Option<InspectWarning> {
     let lost: Vec<usize> =
         places.filter(|(_, place)| !place.iter().all(|coordinate| coordinate.is_finite())).map(|(cell, _)| cell).collect();
     let examples = lost.iter().take(SHOWN).map(|&cell| cells.name(cell)).collect();
-    (!lost.is_empty()).then(|| InspectWarning::UnusableCoordinates { cells: lost.len(), examples })
+    (!lost.is_empty()).then_some(InspectWarning::UnusableCoordinates { cells: lost.len(), examples })
 }
 
 fn sections(cells: &Cells) -> Option<InspectWarning> {
@@ -190,7 +190,7 @@ fn repeated_names(names: &[String]) -> Option<InspectWarning> {
             examples.push(name.clone());
         }
     }
-    (cells > 0).then(|| InspectWarning::RepeatedNames { cells, names: repeated.len(), examples })
+    (cells > 0).then_some(InspectWarning::RepeatedNames { cells, names: repeated.len(), examples })
 }
 
 #[cfg(test)]

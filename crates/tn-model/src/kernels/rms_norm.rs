@@ -73,6 +73,7 @@ pub struct Gradients {
 /// # Shapes
 /// `x` and `dy`: `[rows, features]`; `weight`: `[features]`.
 #[must_use]
+#[cfg_attr(feature = "gpu", expect(clippy::missing_panics_doc, reason = "the gradient of the weight is there, since it was asked for"))]
 pub fn backward(x: &Tensor<2>, weight: &Tensor<1>, eps: f32, dy: &Tensor<2>) -> Gradients {
     if let (Some(values), Some(scale), Some(gradient)) = (HostFloats::of(x), HostFloats::of(weight), HostFloats::of(dy)) {
         let (dx, dw) = cpu::backward(&values, &scale, eps, &gradient);

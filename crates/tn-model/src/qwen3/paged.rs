@@ -336,7 +336,7 @@ mod tests {
     fn every_page_is_given_back() {
         let found = [DeviceChoice::Cuda(0), DeviceChoice::Wgpu].into_iter().find_map(|choice| choice.open().ok());
         let Some(device) = found else {
-            println!("skipped: there is no GPU device");
+            eprintln!("skipped: there is no GPU device");
             return;
         };
         let config = Qwen3Config { num_hidden_layers: 1, hidden_size: 32, ..Qwen3Config::tiny(50) };
