@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tn_io::{
-    EncodeOptions, EncodeSectionError, Instrument, InstrumentFolder, LengthUnit, PROVENANCE_KEY, Provenance, ReadError, SectionReader,
-    TableReader, encode_file, inspect_file, open_section,
+    EncodeOptions, EncodeSectionError, InspectWarning, Instrument, InstrumentFolder, LengthUnit, PROVENANCE_KEY, Provenance, ReadError,
+    SectionReader, TableReader, encode_file, inspect_file, inspect_file_with_tokens, open_section,
 };
 use tn_sentence::{CellRecord, TieBreak};
 
@@ -181,9 +181,14 @@ fn folders_are_inspected() {
     assert_eq!((summary.format.as_str(), summary.rows, summary.genes), ("Xenium folder", 37, Some(8)));
     assert_eq!(summary.unit.as_deref(), Some("micrometers (documented)"));
     assert_eq!(summary.sections.keys().collect::<Vec<_>>(), ["xenium"]);
+    assert_eq!(summary.bins.iter().map(|section| section.cells).sum::<usize>(), 37);
+    let tokens = inspect_file_with_tokens(&golden("xenium"), &|text| text.split_whitespace().count()).unwrap().tokens;
+    assert!(tokens.is_some_and(|tokens| tokens.per_cell > 5.0) && summary.bins[0].sparse_share < 1.0, "{summary}");
     let summary = inspect_file(&cosmx(folder.path())).unwrap();
     assert_eq!(summary.format, "CosMx folder");
     assert!(summary.unit.as_deref().unwrap().contains("--pixel-size") && summary.matrix.unwrap().values.is_some());
+    // Pixels of unknown size fill no bins.
+    assert!(summary.bins.is_empty() && summary.warnings.contains(&InspectWarning::UnknownPixelSize), "{:?}", summary.warnings);
     assert_eq!(inspect_file(&merscope(folder.path())).unwrap().rows, 3);
 }
 

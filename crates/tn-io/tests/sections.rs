@@ -178,7 +178,7 @@ fn an_unknown_compression_says_how_to_save_again() {
 mod zarr {
     use super::*;
     use tn_io::{PROVENANCE_KEY, Provenance, TableReader, encode_file, inspect_file, open_section};
-    use tn_sentence::CellRecord;
+    use tn_sentence::{CellRecord, Position};
 
     const COLUMNS: [&str; 8] = ["x", "y", "section", "class", "truth", "note", "inside", "nullable integer"];
 
@@ -236,13 +236,32 @@ mod zarr {
             (table.read_all().unwrap(), provenance)
         };
         let (from_file, _) = encode("plain.h5ad", "file.parquet");
+        let bins = inspect_file(&golden("plain.h5ad")).unwrap().bins;
+        assert_eq!(bins.iter().map(|section| section.cells).collect::<Vec<_>>(), [20, 17]);
         for name in ["v2.zarr", "v3.zarr"] {
             let (cells, provenance) = encode(name, &format!("{name}.parquet"));
             assert_eq!(cells, from_file, "{name}");
             assert!(provenance.inputs[0].name == name && provenance.inputs[0].bytes > 1_000, "{provenance}");
             let summary = inspect_file(&golden(name)).unwrap();
             assert_eq!((summary.format.as_str(), summary.rows, summary.genes), ("AnnData, Zarr", 37, Some(7)), "{name}");
+            assert_eq!(summary.bins, bins, "{name}");
         }
+    }
+
+    #[test]
+    fn a_spatialdata_folder_is_encoded_like_a_file() {
+        let options = EncodeOptions::new().with_columns(["class"]);
+        let encode = |section: &AnnData| -> Vec<CellRecord> { EncodedCells::new(section, &options).unwrap().map(Result::unwrap).collect() };
+        let file = AnnData::open(golden("plain.h5ad")).unwrap();
+        let (names, places) = (file.cell_names().unwrap(), file.coordinates().unwrap().unwrap());
+        let mut expected = encode(&file);
+        // The folder has no columns x and y, so that its cells are where obsm/spatial says.
+        for cell in &mut expected {
+            let [x, y] = places[names.iter().position(|name| *name == cell.cell_name).unwrap()];
+            cell.position = Position::new(x, y).unwrap();
+        }
+        assert!(expected.len() > 30 && expected != encode(&file));
+        assert_eq!(encode(&AnnData::open(golden("spatialdata.zarr")).unwrap()), expected);
     }
 
     #[test]
