@@ -12,7 +12,7 @@ use crate::storage::{Array, Group, Node, Storage};
 /// Values of a block that are good to hold at once.
 pub(crate) const BLOCK_VALUES: usize = 2 << 20;
 /// Cells of a block that are good to hold at once.
-pub(crate) const BLOCK_CELLS: usize = 4_096;
+pub(crate) const BLOCK_CELLS: usize = 2_048;
 
 const RESAVE_MATRIX: &str = "save it again with a current anndata: anndata.read_h5ad(IN).write_h5ad(OUT)";
 

@@ -31,9 +31,9 @@ use crate::{ColumnKind, unforeseen};
 /// Rows of a row group, at most.
 const ROW_GROUP_ROWS: usize = 16 * BATCH_ROWS;
 /// Bytes of values from which on a row group is closed: bounds the memory of writer and readers.
-const ROW_GROUP_BYTES: usize = 16 << 20;
+const ROW_GROUP_BYTES: usize = 4 << 20;
 /// Row groups that are encoded at once. Neither it nor the file depends on the number of threads.
-const ROW_GROUPS_AT_ONCE: usize = 4;
+const ROW_GROUPS_AT_ONCE: usize = 8;
 /// Metadata that Arrow keeps for itself.
 const ARROW_SCHEMA_KEY: &str = "ARROW:schema";
 
