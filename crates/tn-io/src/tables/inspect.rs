@@ -3,6 +3,7 @@
 mod cells;
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use self::cells::{CellColumns, read_cells, write_cells};
@@ -16,6 +17,8 @@ use crate::{ColumnKind, ColumnRole, PROVENANCE_KEY, Provenance};
 const MOST_DISTINCT: usize = 10_000;
 /// Characters of a value that are shown.
 const SHOWN_CHARACTERS: usize = 40;
+/// Bytes of a value that is kept whole; of a longer one, such as a sentence, its beginning and a hash.
+const KEPT_BYTES: usize = 256;
 /// Distinct values that are shown.
 const SHOWN_VALUES: usize = 5;
 /// A column of tasks, whose rows are not the cells of a section.
@@ -70,6 +73,12 @@ pub(crate) fn inspect(path: &Path, format: TableFormat, count: Option<CountToken
     })
 }
 
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 #[derive(Default)]
 struct Tally {
     rows: usize,
@@ -79,7 +88,7 @@ struct Tally {
 /// What was seen of a column, in memory that does not grow with its length.
 #[derive(Default)]
 struct ColumnTally {
-    /// How often every text occurred, long ones by their beginning, up to [`MOST_DISTINCT`] of them.
+    /// How often every text occurred, up to [`MOST_DISTINCT`] of them. No two long ones are the same but by an accident of hashing.
     texts: BTreeMap<String, usize>,
     first: Vec<String>,
     /// Smallest and largest number, also of text that looks like numbers.
@@ -125,14 +134,15 @@ impl ColumnTally {
             Ok(_) => {}
             Err(_) => self.has_words = true,
         }
-        let shown: String = value.chars().take(SHOWN_CHARACTERS).collect();
-        if let Some(count) = self.texts.get_mut(&shown) {
+        let shown = || value.chars().take(SHOWN_CHARACTERS).collect::<String>();
+        let kept = if value.len() <= KEPT_BYTES { value.to_owned() } else { format!("{} {:016x}", shown(), hash(value)) };
+        if let Some(count) = self.texts.get_mut(&kept) {
             *count += 1;
         } else if self.texts.len() < MOST_DISTINCT {
             if self.first.len() < SHOWN_VALUES {
-                self.first.push(shown.clone());
+                self.first.push(shown());
             }
-            self.texts.insert(shown, 1);
+            self.texts.insert(kept, 1);
         }
     }
 
@@ -147,5 +157,24 @@ impl ColumnTally {
                 ColumnSummary { name, kind: kind.to_string(), distinct, examples: self.first.clone() }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_with_the_same_beginning_are_told_apart() {
+        let mut column = ColumnTally::default();
+        let texts = |length: usize| ["a", "b", "a"].map(|end| "x".repeat(length) + end);
+        for text in texts(50).iter().chain(&texts(5_000)) {
+            column.add_text(text);
+        }
+        let summary = column.summary("sentence".to_owned(), ColumnKind::Text);
+        assert_eq!(summary.distinct, Some(4));
+        assert_eq!(summary.examples, vec!["x".repeat(SHOWN_CHARACTERS); 4]);
+        assert!(column.texts.keys().all(|text| text.len() <= KEPT_BYTES));
+        assert_eq!(column.texts.get(&texts(50)[0]), Some(&2));
     }
 }
