@@ -9,8 +9,9 @@ mod row;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
+use self::row::{Row, SizesOf};
 use crate::flags::{BenchCommand, BenchFlags};
 use crate::workspace::cargo;
 
@@ -34,4 +35,30 @@ fn criterion(arguments: &[String]) -> Result<ExitCode> {
     });
     let status = command.arg("--").args(arguments).status().context("cargo bench")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Measures the rows of one kind that were asked for.
+type Measure<B> = fn(&B) -> Result<Vec<Row>>;
+
+/// Measures rows, and prints each when it is there.
+fn measure_rows<B>(bench: &B, measures: &[Measure<B>], sizes: SizesOf, only: &[String]) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for measure in measures {
+        for row in measure(bench)? {
+            println!("{}", report::line(&row, sizes));
+            rows.push(row);
+        }
+    }
+    ensure!(!rows.is_empty(), "no row is named {}", only.join(" or "));
+    Ok(rows)
+}
+
+/// Returns whether a row was asked for.
+fn is_wanted(row: &str, only: &[String]) -> bool {
+    only.is_empty() || only.iter().any(|only| row.contains(only.as_str()))
+}
+
+/// Sets the number of threads of everything that runs here.
+fn start_threads(threads: usize) -> Result<()> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("the threads are set once")
 }

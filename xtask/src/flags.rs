@@ -126,14 +126,9 @@ pub(crate) enum BenchCommand {
     Fresh(FreshCommand),
 }
 
+/// What all benchmarks with a table have in common.
 #[derive(Args, Debug)]
-pub(crate) struct ModelBenchFlags {
-    /// Measures torch, transformers and PEFT too, in the same run. Without, their columns say "absent".
-    #[arg(long)]
-    pub(crate) peer: bool,
-    /// The Python that has them.
-    #[arg(long, value_name = "PATH", default_value = "python3")]
-    pub(crate) python: PathBuf,
+pub(crate) struct RunFlags {
     /// Runs only the rows whose name contains this; may be given several times.
     #[arg(long, value_name = "ROW")]
     pub(crate) only: Vec<String>,
@@ -143,9 +138,21 @@ pub(crate) struct ModelBenchFlags {
     /// Threads of both sides.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) threads: u32,
-    /// Tiny shapes, in seconds: everything runs, and the numbers mean nothing.
+    /// Tiny sizes, in seconds: everything runs, and the numbers mean nothing.
     #[arg(long)]
     pub(crate) quick: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ModelBenchFlags {
+    /// Measures torch, transformers and PEFT too, in the same run. Without, their columns say "absent".
+    #[arg(long)]
+    pub(crate) peer: bool,
+    /// The Python that has them.
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub(crate) python: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
     /// Folder of the results, and of the random checkpoints that they are measured on.
     #[arg(long, value_name = "DIR", default_value = "target/bench-model")]
     pub(crate) out: PathBuf,
@@ -156,18 +163,8 @@ pub(crate) struct DataBenchFlags {
     /// A Python that has SciPy, which is measured in the same run. Without, its seconds of another run stand beside ours.
     #[arg(long, value_name = "PYTHON")]
     pub(crate) peer: Option<PathBuf>,
-    /// Runs only the rows whose name contains this; may be given several times.
-    #[arg(long, value_name = "ROW")]
-    pub(crate) only: Vec<String>,
-    /// Measurements of each side, after one that does not count.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) repeats: u32,
-    /// Threads.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) threads: u32,
-    /// Few cells, in seconds: everything runs, and the numbers mean nothing.
-    #[arg(long)]
-    pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
     /// Folder of the results, and of the simulated sections that they are measured on.
     #[arg(long, value_name = "DIR", default_value = "target/bench-data")]
     pub(crate) out: PathBuf,

@@ -382,7 +382,10 @@ mod tests {
         let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/golden"));
         let qwen3 = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/qwen3-tokenizer/tokenizer.json"));
         let files = [&golden.join("split_and_mask_tokenizer.json"), &golden.join("split_and_mask_gpt2_tokenizer.json"), qwen3];
-        for file in files.into_iter().filter(|file| file.exists()) {
+        if !qwen3.exists() {
+            eprintln!("skipped published_tokenizers_are_encoded_by_words for that of Qwen3: ../shared is absent");
+        }
+        for file in files.into_iter().filter(|file| *file != qwen3 || file.exists()) {
             let tokenizer = SentenceTokenizer::from_file(file).unwrap();
             assert!(tokenizer.words.is_some(), "{}", file.display());
             let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -12,22 +12,19 @@ mod text;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use self::inputs::Inputs;
 use super::report::{self, Conditions};
-use super::row::{Measured, Row, Side, SizesOf};
-use super::{contest, machine};
+use super::row::{Measured, Side, SizesOf};
+use super::{Measure, contest, is_wanted, machine, measure_rows, start_threads};
 use crate::flags::DataBenchFlags;
 use crate::peer::Peer;
 use crate::workspace::root;
 
-/// Measures the rows of one kind that were asked for.
-type Measure = fn(&Bench) -> Result<Vec<Row>>;
-
 /// In the order of the table.
-const MEASURES: [Measure; 5] = [cells::rows, text::token_rows, text::baseline_rows, neighbors::rows, cells::memory_rows];
+const MEASURES: [Measure<Bench>; 5] = [cells::rows, text::token_rows, text::baseline_rows, neighbors::rows, cells::memory_rows];
 
 /// The peer of the row of neighbors.
 const PEER: &str = "benches/peers/neighbors.py";
@@ -70,7 +67,7 @@ impl Sizes {
 impl Bench {
     /// Returns whether a row was asked for.
     fn wants(&self, row: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| row.contains(only.as_str()))
+        is_wanted(row, &self.only)
     }
 
     /// Measures ours in turns with nobody, beside seconds that the published program took.
@@ -87,24 +84,17 @@ impl Bench {
 /// Measures the rows, prints them, and leaves them in the folder of results.
 pub(super) fn run(flags: &DataBenchFlags) -> Result<ExitCode> {
     let folder: PathBuf = root().join(&flags.out);
-    let threads = flags.threads as usize;
+    let threads = flags.run.threads as usize;
     let load = machine::load();
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("the threads are set once")?;
+    start_threads(threads)?;
     let peer = match &flags.peer {
         Some(python) => Some(start_peer(python.clone())?),
         None => None,
     };
-    let sizes = if flags.quick { Sizes::quick() } else { Sizes::published() };
-    let bench = Bench { sizes, inputs: Inputs::new(folder.join("inputs")), peer, repeats: flags.repeats, only: flags.only.clone() };
+    let sizes = if flags.run.quick { Sizes::quick() } else { Sizes::published() };
+    let bench = Bench { sizes, inputs: Inputs::new(folder.join("inputs")), peer, repeats: flags.run.repeats, only: flags.run.only.clone() };
 
-    let mut rows: Vec<Row> = Vec::new();
-    for measure in MEASURES {
-        for row in measure(&bench)? {
-            println!("{}", report::line(&row, bench.sizes.of));
-            rows.push(row);
-        }
-    }
-    ensure!(!rows.is_empty(), "no row is named {}", flags.only.join(" or "));
+    let rows = measure_rows(&bench, &MEASURES, bench.sizes.of, &bench.only)?;
     let conditions = Conditions {
         sizes: bench.sizes.of,
         repeats: bench.repeats,
@@ -121,7 +111,7 @@ pub(super) fn run(flags: &DataBenchFlags) -> Result<ExitCode> {
 
 /// Prints what a process of its own was started for: the peak of its memory, in MiB.
 pub(super) fn run_fresh(input: &std::path::Path, output: &std::path::Path, threads: usize) -> Result<Value> {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("the threads are set once")?;
+    start_threads(threads)?;
     cells::encode(input, output)?;
     Ok(serde_json::json!({"peak_mib": machine::peak_memory()?}))
 }

@@ -17,21 +17,18 @@ mod training;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use self::inputs::Inputs;
 use self::sizes::Sizes;
 use super::report::{self, Conditions};
-use super::{machine, row::Row};
+use super::{Measure, is_wanted, machine, measure_rows, start_threads};
 use crate::flags::{FreshCommand, ModelBenchFlags};
 use crate::peer::Peer;
 use crate::workspace::root;
 
-/// Measures the rows of one kind that were asked for.
-type Measure = fn(&Bench) -> Result<Vec<Row>>;
-
 /// In the order of the table.
-const MEASURES: [Measure; 5] = [inference::rows, training::rows, fresh::memory_rows, fresh::first_token_rows, constrained::rows];
+const MEASURES: [Measure<Bench>; 5] = [inference::rows, training::rows, fresh::memory_rows, fresh::first_token_rows, constrained::rows];
 
 /// A run of the benchmark.
 struct Bench {
@@ -48,29 +45,22 @@ struct Bench {
 impl Bench {
     /// Returns whether a row was asked for.
     fn wants(&self, row: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| row.contains(only.as_str()))
+        is_wanted(row, &self.only)
     }
 }
 
 /// Measures the rows, prints them, and leaves them in the folder of results.
 pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
     let folder: PathBuf = root().join(&flags.out);
-    let threads = flags.threads as usize;
+    let threads = flags.run.threads as usize;
     let load = machine::load();
     start_threads(threads)?;
     let peer = if flags.peer { Some(peer::start(&flags.python, threads)?) } else { None };
-    let sizes = if flags.quick { Sizes::quick() } else { Sizes::published() };
+    let sizes = if flags.run.quick { Sizes::quick() } else { Sizes::published() };
     let inputs = Inputs::new(folder.join("checkpoints"));
-    let bench = Bench { sizes, inputs, peer, repeats: flags.repeats, threads, only: flags.only.clone(), load };
+    let bench = Bench { sizes, inputs, peer, repeats: flags.run.repeats, threads, only: flags.run.only.clone(), load };
 
-    let mut rows: Vec<Row> = Vec::new();
-    for measure in MEASURES {
-        for row in measure(&bench)? {
-            println!("{}", report::line(&row, bench.sizes.of));
-            rows.push(row);
-        }
-    }
-    ensure!(!rows.is_empty(), "no row is named {}", flags.only.join(" or "));
+    let rows = measure_rows(&bench, &MEASURES, bench.sizes.of, &bench.only)?;
     let conditions = Conditions {
         sizes: bench.sizes.of,
         repeats: bench.repeats,
@@ -89,9 +79,4 @@ pub(super) fn run(flags: &ModelBenchFlags) -> Result<ExitCode> {
 pub(super) fn run_fresh(command: &FreshCommand) -> Result<ExitCode> {
     fresh::run(command)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Sets the number of threads of everything that runs here.
-fn start_threads(threads: usize) -> Result<()> {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("the threads are set once")
 }

@@ -115,7 +115,7 @@ pub(super) fn run(command: &FreshCommand) -> Result<()> {
 }
 
 fn first_token(folder: &Path, format: &str, length: usize, threads: usize) -> Result<Value> {
-    super::start_threads(threads)?;
+    crate::bench::start_threads(threads)?;
     let found = WeightFormat::ALL.into_iter().find(|known| known.name() == format);
     let Some(format) = found else { bail!("{format} is no format of weights") };
     let model = PackedQwen3::load(folder, format)?;
@@ -124,7 +124,7 @@ fn first_token(folder: &Path, format: &str, length: usize, threads: usize) -> Re
 }
 
 fn training_step(folder: &PathBuf, adapter: &Path, length: usize, threads: usize) -> Result<Value> {
-    super::start_threads(threads)?;
+    crate::bench::start_threads(threads)?;
     let vocabulary = tissuenarrator::model::Qwen3Config::load(folder)?.vocab_size;
     let mut training = OurTraining::load(folder, Some(adapter), &[tokens(0, length, vocabulary)], true)?;
     let report = training.step()?;
