@@ -48,6 +48,7 @@
 //! | scores and labels | how well they separate | [`auroc`] |
 //! | probabilities and rankings | whether they come true as often as they say | [`ReliabilityTable`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
+//! | expression read from a file, or reconstructed | a matrix that statistics take | [`ExpressionMatrix`] |
 //! | any of these | a figure | [`plot`] |
 //!
 //! # Two NDCGs
@@ -65,6 +66,7 @@ pub mod baseline;
 mod calibration;
 mod correlation;
 mod expression;
+mod expression_matrix;
 mod false_discovery;
 mod fold_change_agreement;
 pub mod plot;
@@ -78,6 +80,7 @@ pub use baseline::{predict_tasks, score_cells};
 pub use calibration::{CalibrationError, ReliabilityBin, ReliabilityTable};
 pub use correlation::{Correlation, CorrelationError, average_ranks, pearson, spearman};
 pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, ExpressionModel};
+pub use expression_matrix::{ExpressionMatrix, ExpressionMatrixError, GeneColumns};
 pub use false_discovery::benjamini_hochberg;
 pub use fold_change_agreement::{DEFAULT_FOLD_CHANGE_CAP, fold_change_agreement};
 pub use published::{BlockEvaluation, CutoffEvaluation, evaluate_block};
