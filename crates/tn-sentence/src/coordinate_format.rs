@@ -36,6 +36,9 @@ impl CoordinateFormat {
     }
 }
 
+/// Whole numbers below this are exact in 64 bits of either kind: 2 to the 53rd.
+const EXACT_INTEGERS: f64 = 9_007_199_254_740_992.0;
+
 struct Number {
     format: CoordinateFormat,
     value: f64,
@@ -44,8 +47,14 @@ struct Number {
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.format {
-            // Adding zero turns -0.0 into 0.0.
-            CoordinateFormat::Integer => write!(f, "{:.0}", self.value.round_ties_even() + 0.0),
+            CoordinateFormat::Integer => {
+                let rounded = self.value.round_ties_even();
+                match rounded.abs() < EXACT_INTEGERS {
+                    // Whole numbers print as such several times as fast.
+                    true => write!(f, "{}", rounded as i64),
+                    false => write!(f, "{rounded:.0}"),
+                }
+            }
             CoordinateFormat::Decimal => write!(f, "{}", self.value),
             CoordinateFormat::PublishedG => f.write_str(&six_significant_digits(self.value)),
         }

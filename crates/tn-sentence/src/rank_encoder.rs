@@ -103,7 +103,8 @@ impl<'v> RankEncoder<'v> {
         if values.len() != self.vocabulary.len() {
             return Err(EncodeError::WrongLength { expected: self.vocabulary.len(), found: values.len() });
         }
-        self.rank((0u32..).zip(values.iter().copied()), cell_name)
+        let columns = self.rank((0u32..).zip(values.iter().copied()), cell_name)?;
+        Ok(self.ranking(&columns))
     }
 
     /// Ranks the genes of a cell, from the stored entries of its row of a sparse matrix, in any order.
@@ -113,40 +114,71 @@ impl<'v> RankEncoder<'v> {
     /// Returns an error for slices of different length, for a column outside the panel, for a column that is stored
     /// twice with values above zero, and for a value that is no expression.
     pub fn encode_sparse(&self, indices: &[u32], values: &[f32], cell_name: &str) -> Result<GeneRanking, EncodeError> {
+        let columns = self.rank_sparse(indices, values, cell_name)?;
+        Ok(self.ranking(&columns))
+    }
+
+    /// Ranks the genes of a cell as [`RankEncoder::encode_sparse`] does, but returns their columns in the panel, highest first.
+    ///
+    /// ```
+    /// use tn_sentence::{RankEncoder, Vocabulary};
+    ///
+    /// let panel = Vocabulary::new(["GFAP", "AQP4", "IGF2"])?;
+    /// assert_eq!(RankEncoder::new(&panel).rank_sparse(&[2, 0], &[1.0, 5.0], "cell-7")?, [0, 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`RankEncoder::encode_sparse`].
+    pub fn rank_sparse(&self, indices: &[u32], values: &[f32], cell_name: &str) -> Result<Vec<u32>, EncodeError> {
         if indices.len() != values.len() {
             return Err(EncodeError::WrongLength { expected: indices.len(), found: values.len() });
         }
         self.rank(indices.iter().copied().zip(values.iter().copied()), cell_name)
     }
 
-    fn rank(&self, entries: impl Iterator<Item = (u32, f32)>, cell_name: &str) -> Result<GeneRanking, EncodeError> {
-        let cell_seed = request_seed(self.seed, cell_name, 0);
-        let mut keyed = Vec::with_capacity(entries.size_hint().0);
-        // Sorted columns, as nearly every file has them, cannot repeat.
-        let mut is_sorted = true;
-        for (column, value) in entries {
-            let gene = self.check(column, value)?;
-            if value > 0.0 {
-                is_sorted &= keyed.last().is_none_or(|&(_, before)| before < column);
-                let tie = match self.tie_break {
-                    TieBreak::Seed => (crate::seed::draw(cell_seed, gene as u64) >> 32) as u32,
-                    TieBreak::Symbol => self.symbol_ranks[gene],
-                };
-                // Positive floats compare like their bits; the complement puts the highest first.
-                keyed.push((u64::from(!value.to_bits()) << 32 | u64::from(tie), column));
-            }
-        }
-        if !is_sorted && let Some(column) = keyed_twice(&keyed) {
-            return Err(EncodeError::RepeatedColumn { column });
-        }
-        keyed.sort_unstable();
-        keyed.truncate(self.max_genes);
+    fn ranking(&self, columns: &[u32]) -> GeneRanking {
         let symbols = self.vocabulary.symbols();
-        let genes = keyed.into_iter().map(|(_, column)| symbols[column as usize].clone());
-        Ok(GeneRanking::from_distinct(genes.collect()))
+        GeneRanking::from_distinct(columns.iter().map(|&column| symbols[column as usize].clone()).collect())
     }
 
-    fn check(&self, column: u32, value: f32) -> Result<usize, EncodeError> {
+    /// Sorts by keys of 64 bits, which hold from the top: the complement of the value, of which positive ones compare like their
+    /// bits; the upper bits of the tie; the column.
+    fn rank(&self, entries: impl Iterator<Item = (u32, f32)>, cell_name: &str) -> Result<Vec<u32>, EncodeError> {
+        let ties = Ties { encoder: self, cell_seed: request_seed(self.seed, cell_name, 0) };
+        let column_bits = self.column_bits();
+        let mut keys = Vec::with_capacity(entries.size_hint().0);
+        // Sorted columns, as nearly every file has them, cannot repeat.
+        let (mut is_sorted, mut next_column) = (true, 0);
+        for (column, value) in entries {
+            self.check(column, value)?;
+            if value > 0.0 {
+                is_sorted &= column >= next_column;
+                next_column = column + 1;
+                let tie = ties.of(column) >> column_bits << column_bits;
+                keys.push(u64::from(!value.to_bits()) << 32 | u64::from(tie | column));
+            }
+        }
+        let column_of = |key: u64| (key & ((1 << column_bits) - 1)) as u32;
+        if !is_sorted && let Some(column) = first_repeat(keys.iter().map(|&key| column_of(key)).collect()) {
+            return Err(EncodeError::RepeatedColumn { column });
+        }
+        keys.sort_unstable();
+        // Few ties are equal in their upper bits, and those are told apart by all of them.
+        for run in keys.chunk_by_mut(|a, b| a >> column_bits == b >> column_bits).filter(|run| run.len() > 1) {
+            run.sort_by_key(|&key| (ties.of(column_of(key)), key));
+        }
+        keys.truncate(self.max_genes);
+        Ok(keys.into_iter().map(column_of).collect())
+    }
+
+    /// Returns how many bits hold every column.
+    fn column_bits(&self) -> u32 {
+        u32::BITS - (self.vocabulary.len() as u32).saturating_sub(1).leading_zeros()
+    }
+
+    fn check(&self, column: u32, value: f32) -> Result<(), EncodeError> {
         let gene = column as usize;
         if gene >= self.vocabulary.len() {
             return Err(EncodeError::UnknownColumn { column, genes: self.vocabulary.len() });
@@ -154,13 +186,28 @@ impl<'v> RankEncoder<'v> {
         if !value.is_finite() || value < 0.0 {
             return Err(EncodeError::InvalidValue { gene: self.vocabulary.symbol(gene).to_owned(), value });
         }
-        Ok(gene)
+        Ok(())
+    }
+}
+
+/// What orders the genes of a cell that share a value.
+struct Ties<'e> {
+    encoder: &'e RankEncoder<'e>,
+    cell_seed: u64,
+}
+
+impl Ties<'_> {
+    /// Returns a number by which the gene of a column comes before or after others, its upper bits being the telling ones.
+    fn of(&self, column: u32) -> u32 {
+        match self.encoder.tie_break {
+            TieBreak::Seed => (crate::seed::draw(self.cell_seed, u64::from(column)) >> 32) as u32,
+            TieBreak::Symbol => self.encoder.symbol_ranks[column as usize] << (u32::BITS - self.encoder.column_bits().max(1)),
+        }
     }
 }
 
 /// Returns a column that occurs more than once.
-fn keyed_twice(keyed: &[(u64, u32)]) -> Option<u32> {
-    let mut columns: Vec<u32> = keyed.iter().map(|(_, column)| *column).collect();
+fn first_repeat(mut columns: Vec<u32>) -> Option<u32> {
     columns.sort_unstable();
     columns.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
@@ -244,6 +291,29 @@ mod tests {
         let panel = panel();
         let encoder = RankEncoder::new(&panel).with_max_genes(2);
         assert_eq!(encoder.encode_sparse(&[3, 1, 0], &[1.0, 0.0, 1.0], "x"), encoder.encode_named(&[1.0, 0.0, 0.0, 1.0], "x"),);
+    }
+
+    /// So many genes share a value that some ties differ in their lower bits only.
+    #[test]
+    fn packed_keys_sort_as_all_bits_do() {
+        let panel = Vocabulary::new((0..5_000).map(|gene| format!("G{gene}"))).unwrap();
+        let columns: Vec<u32> = (0..5_000).rev().collect();
+        let values: Vec<f32> = columns.iter().map(|column| (1 + column % 2) as f32).collect();
+        let check = |encoder: RankEncoder<'_>, tie: &dyn Fn(u32) -> u64| {
+            let mut expected: Vec<usize> = (0..columns.len()).collect();
+            expected.sort_by(|&a, &b| {
+                let by_tie = || (tie(columns[a]), columns[a]).cmp(&(tie(columns[b]), columns[b]));
+                values[b].total_cmp(&values[a]).then_with(by_tie)
+            });
+            let expected: Vec<u32> = expected.into_iter().map(|index| columns[index]).collect();
+            assert_eq!(encoder.rank_sparse(&columns, &values, "cell").unwrap(), expected);
+        };
+        let seed = request_seed(7, "cell", 0);
+        check(RankEncoder::new(&panel).with_seed(7), &|column| crate::seed::draw(seed, u64::from(column)) >> 32);
+        let mut symbols: Vec<&str> = panel.iter().collect();
+        symbols.sort_unstable();
+        let place = |column: u32| symbols.binary_search(&panel.symbol(column as usize)).unwrap() as u64;
+        check(RankEncoder::new(&panel).with_tie_break(TieBreak::Symbol), &place);
     }
 
     #[test]

@@ -67,12 +67,21 @@ impl GeneRanking {
     ///
     /// Returns an error for a word that is no gene symbol and for a gene that occurs twice.
     pub fn parse(text: &str) -> Result<Self, GeneRankingError> {
-        let genes = Vec::with_capacity(text.len() / TYPICAL_WORD + 1);
+        Self::parse_top(text, usize::MAX)
+    }
+
+    /// Parses the first `n` symbols, separated by white space. What follows is not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error for a word that is no gene symbol and for a gene that occurs twice, among the first `n`.
+    pub fn parse_top(text: &str, n: usize) -> Result<Self, GeneRankingError> {
+        let genes = Vec::with_capacity(n.min(text.len() / TYPICAL_WORD + 1));
         // A vertical tab is white space to Unicode, but not to the ASCII functions of the standard library.
         if text.is_ascii() && !text.contains('\u{b}') {
-            Self::of_words(genes, text.split_ascii_whitespace())
+            Self::of_words(genes, text.split_ascii_whitespace().take(n))
         } else {
-            Self::of_words(genes, text.split_whitespace())
+            Self::of_words(genes, text.split_whitespace().take(n))
         }
     }
 
@@ -100,14 +109,20 @@ impl GeneRanking {
 
     /// Returns the symbols separated by one space, as [`Display`](fmt::Display) writes them, but sooner.
     pub fn to_text(&self) -> String {
-        let mut text = String::with_capacity(self.iter().map(|gene| gene.len() + 1).sum());
+        let mut text = String::new();
+        self.append_to(&mut text);
+        text
+    }
+
+    /// Appends the symbols, separated by one space, to a text.
+    pub fn append_to(&self, text: &mut String) {
+        text.reserve(self.iter().map(|gene| gene.len() + 1).sum());
         for (rank, gene) in self.iter().enumerate() {
             if rank > 0 {
                 text.push(' ');
             }
             text.push_str(gene);
         }
-        text
     }
 
     /// Returns the number of genes.
@@ -251,6 +266,14 @@ mod tests {
                 source: GeneSymbolError::InvalidCharacter { symbol: "b c".into(), character: ' ' }
             })
         );
+    }
+
+    #[test]
+    fn what_follows_the_top_is_not_looked_at() {
+        let top = |text| GeneRanking::parse_top(text, 2).unwrap().to_text();
+        assert_eq!([top("A B <x> A"), top("a\u{a0}b a"), top("A")], ["A B", "A B", "A"]);
+        assert!(GeneRanking::parse_top("A A", 2).is_err());
+        assert!(GeneRanking::parse_top("A", 0).unwrap().is_empty());
     }
 
     #[test]

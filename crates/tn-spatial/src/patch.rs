@@ -85,8 +85,8 @@ impl CellTexts {
         let (sentences, metadata) = cells
             .par_iter()
             .map(|cell| {
-                let sentence = cell.cell_sentence(&options.meta_keys, options.truncate);
-                (sentence.display(CoordinateFormat::Integer).to_string(), sentence.metadata().to_string())
+                let sentence = cell.sentence_text(&options.meta_keys, options.truncate, CoordinateFormat::Integer);
+                (sentence, cell.metadata.select(&options.meta_keys).to_string())
             })
             .unzip();
         Self { sentences, metadata }

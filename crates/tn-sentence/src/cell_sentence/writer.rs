@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::{CellSentence, CoordinateFormat, GeneRanking, Metadata, Position};
+use crate::{CellSentence, CoordinateFormat, GeneSymbol, Metadata, Position};
 
 pub(crate) struct CellText<'a> {
     pub(crate) cell: &'a CellSentence,
@@ -18,7 +18,7 @@ impl fmt::Display for CellText<'_> {
 pub(crate) fn write_cell(out: &mut impl Write, cell: &CellSentence, format: CoordinateFormat) -> fmt::Result {
     write_position(out, cell.position(), format)?;
     write_metadata(out, cell.metadata())?;
-    write_genes(out, cell.ranking())
+    write_genes(out, cell.ranking().genes())
 }
 
 pub(crate) fn write_position(out: &mut impl Write, position: Position, format: CoordinateFormat) -> fmt::Result {
@@ -33,9 +33,9 @@ pub(crate) fn write_metadata(out: &mut impl Write, metadata: &Metadata) -> fmt::
     write!(out, " <meta> {metadata}")
 }
 
-fn write_genes(out: &mut impl Write, ranking: &GeneRanking) -> fmt::Result {
+pub(crate) fn write_genes(out: &mut impl Write, genes: &[GeneSymbol]) -> fmt::Result {
     out.write_str(" <cs>")?;
-    for gene in ranking.iter() {
+    for gene in genes {
         out.write_char(' ')?;
         out.write_str(gene)?;
     }

@@ -1,6 +1,10 @@
 //! A row of the table of cells.
 
-use crate::{CellHeader, CellSentence, GeneRanking, Metadata, Position};
+use crate::cell_sentence::writer::{write_genes, write_metadata, write_position};
+use crate::{CellHeader, CellSentence, CoordinateFormat, GeneRanking, Metadata, Position};
+
+/// Bytes of a cell sentence without its genes, at least for most.
+const TYPICAL_HEADER: usize = 96;
 
 /// One measured cell.
 ///
@@ -55,5 +59,17 @@ impl CellRecord {
     pub fn cell_sentence<S: AsRef<str>>(&self, meta_keys: &[S], truncate: usize) -> CellSentence {
         let header = CellHeader::new(self.position).with_metadata(self.metadata.select(meta_keys));
         CellSentence::from_header(header, self.ranking.top(truncate))
+    }
+
+    /// Returns what [`CellRecord::cell_sentence`] displays, without making that.
+    pub fn sentence_text<S: AsRef<str>>(&self, meta_keys: &[S], truncate: usize, format: CoordinateFormat) -> String {
+        let genes = self.ranking.genes();
+        let genes = &genes[..truncate.min(genes.len())];
+        let mut text = String::with_capacity(TYPICAL_HEADER + genes.iter().map(|gene| gene.len() + 1).sum::<usize>());
+        write_position(&mut text, self.position, format)
+            .and_then(|()| write_metadata(&mut text, &self.metadata.select(meta_keys)))
+            .and_then(|()| write_genes(&mut text, genes))
+            .expect("writing to a string does not fail");
+        text
     }
 }
