@@ -21,10 +21,19 @@ pub(crate) struct Table<R> {
 
 /// Reads a table that has to have rows.
 pub(crate) fn read<R: TableRecord>(path: &Path, expected: TableKind) -> Result<Table<R>, CliError> {
-    let named = |source| of_kind(source, expected);
-    let reader = TableReader::<R>::open(path).map_err(named)?;
+    let reader = TableReader::<R>::open(path).map_err(|source| of_kind(source, expected))?;
+    read_rows(path, reader, expected)
+}
+
+/// Reads a table of cells, and only the `max_genes` highest genes of each.
+pub(crate) fn read_cells(path: &Path, max_genes: usize) -> Result<Table<CellRecord>, CliError> {
+    let reader = TableReader::open(path).map_err(|source| of_kind(source, TableKind::Cells))?;
+    read_rows(path, reader.with_max_genes(max_genes), TableKind::Cells)
+}
+
+fn read_rows<R: TableRecord>(path: &Path, reader: TableReader<R>, expected: TableKind) -> Result<Table<R>, CliError> {
     let metadata = reader.metadata();
-    let rows = reader.read_all().map_err(named)?;
+    let rows = reader.read_all().map_err(|source| of_kind(source, expected))?;
     if rows.is_empty() {
         return Err(CliError::EmptyTable { path: path.to_owned() });
     }

@@ -11,6 +11,7 @@ mod sentences;
 pub(crate) mod source;
 mod surprise;
 mod tasks;
+mod texts;
 mod truth;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use self::truth::TruthRecord;
 pub(crate) use self::inspect::inspect;
 
 use rayon::prelude::*;
+use tn_sentence::CellRecord;
 
 use self::column::Batch;
 use self::delimited::DelimitedWriter;
@@ -118,8 +120,17 @@ pub struct TableReader<R> {
     batch: Batch,
     next: usize,
     rows_before: usize,
+    max_genes: usize,
     finished: bool,
     record: PhantomData<fn() -> R>,
+}
+
+impl TableReader<CellRecord> {
+    /// Keeps the `max_genes` highest genes of every cell. Those after them are neither parsed nor checked.
+    #[must_use]
+    pub fn with_max_genes(self, max_genes: usize) -> Self {
+        Self { max_genes, ..self }
+    }
 }
 
 impl<R: TableRecord> TableReader<R> {
@@ -130,7 +141,7 @@ impl<R: TableRecord> TableReader<R> {
     /// Returns an error if the file cannot be opened, is damaged, lacks a column or has a column of the wrong type.
     pub fn open<P: AsRef<Path>>(path: P) -> Result<Self, TableError> {
         let path = path.as_ref();
-        Ok(Self::of(path, Source::open(path, &R::columns(), R::keeps_other_columns())?, 0))
+        Ok(Self::of(path, Source::open(path, &R::columns(), R::keeps_other_columns())?))
     }
 
     /// Returns the key-value metadata of the file (none in CSV and TSV files).
@@ -151,7 +162,7 @@ impl<R: TableRecord> TableReader<R> {
         let parts: Vec<(usize, usize)> = first_rows.enumerate().collect();
         let read_part = |(group, rows_before)| {
             let source = Source::Parquet(Box::new(file.row_group(group)?));
-            Self::of(&self.path, source, rows_before).collect()
+            Self { rows_before, max_genes: self.max_genes, ..Self::of(&self.path, source) }.collect()
         };
         let read: Vec<Result<Vec<R>, TableError>> = parts.into_par_iter().map(read_part).collect();
         // The first error by rows, not by time.
@@ -162,8 +173,17 @@ impl<R: TableRecord> TableReader<R> {
         Ok(rows)
     }
 
-    fn of(path: &Path, source: Source, rows_before: usize) -> Self {
-        Self { path: path.to_owned(), source, batch: Batch::default(), next: 0, rows_before, finished: false, record: PhantomData }
+    fn of(path: &Path, source: Source) -> Self {
+        Self {
+            path: path.to_owned(),
+            source,
+            batch: Batch::default(),
+            next: 0,
+            rows_before: 0,
+            max_genes: usize::MAX,
+            finished: false,
+            record: PhantomData,
+        }
     }
 
     fn next_record(&mut self) -> Result<Option<R>, TableError> {
@@ -175,7 +195,13 @@ impl<R: TableRecord> TableReader<R> {
                 None => return Ok(None),
             }
         }
-        let row = RowReader { path: &self.path, batch: &self.batch, index: self.next, number: self.rows_before + self.next };
+        let row = RowReader {
+            path: &self.path,
+            batch: &self.batch,
+            index: self.next,
+            number: self.rows_before + self.next,
+            max_genes: self.max_genes,
+        };
         self.next += 1;
         R::read(&row).map(Some)
     }
@@ -282,9 +308,7 @@ impl<R: TableRecord> TableWriter<R> {
     ///
     /// Returns an error if writing fails.
     pub fn write(&mut self, record: &R) -> Result<(), TableError> {
-        record.write(&mut RowWriter { batch: &mut self.batch });
-        self.batch.end_row();
-        if self.batch.rows == WRITTEN_ROWS { self.flush() } else { Ok(()) }
+        self.write_row(|row| record.write(row))
     }
 
     /// Writes many rows, on all threads. The file is that of single rows.
@@ -293,15 +317,26 @@ impl<R: TableRecord> TableWriter<R> {
     ///
     /// Returns an error if writing fails.
     pub fn write_all(&mut self, records: &[R]) -> Result<(), TableError> {
+        self.write_rows(records, R::write)
+    }
+
+    /// Writes rows that are held in another form than records.
+    pub(crate) fn write_rows<T: Sync>(&mut self, rows: &[T], write: impl Fn(&T, &mut RowWriter<'_>) + Sync) -> Result<(), TableError> {
         let room = if self.batch.rows == 0 { 0 } else { WRITTEN_ROWS - self.batch.rows };
-        let (first, rest) = records.split_at(room.min(records.len()));
+        let (first, rest) = rows.split_at(room.min(rows.len()));
         let (whole, last) = rest.as_chunks::<WRITTEN_ROWS>();
-        first.iter().try_for_each(|record| self.write(record))?;
+        first.iter().try_for_each(|row| self.write_row(|writer| write(row, writer)))?;
         for chunks in whole.chunks(BATCHES_AT_ONCE) {
-            let batches: Vec<Batch> = chunks.par_iter().map(|records| self.batch_of(records)).collect();
+            let batches: Vec<Batch> = chunks.par_iter().map(|rows| batch_of(&self.columns, rows, &write)).collect();
             batches.into_iter().try_for_each(|batch| self.sink.write(batch))?;
         }
-        last.iter().try_for_each(|record| self.write(record))
+        last.iter().try_for_each(|row| self.write_row(|writer| write(row, writer)))
+    }
+
+    fn write_row(&mut self, write: impl FnOnce(&mut RowWriter<'_>)) -> Result<(), TableError> {
+        write(&mut RowWriter { batch: &mut self.batch });
+        self.batch.end_row();
+        if self.batch.rows == WRITTEN_ROWS { self.flush() } else { Ok(()) }
     }
 
     /// Completes the file.
@@ -317,21 +352,21 @@ impl<R: TableRecord> TableWriter<R> {
         }
     }
 
-    fn batch_of(&self, records: &[R]) -> Batch {
-        let mut batch = Batch::empty(&self.columns);
-        for record in records {
-            record.write(&mut RowWriter { batch: &mut batch });
-            batch.end_row();
-        }
-        batch
-    }
-
     fn flush(&mut self) -> Result<(), TableError> {
         match self.batch.rows {
             0 => Ok(()),
             _ => self.sink.write(std::mem::replace(&mut self.batch, Batch::empty(&self.columns))),
         }
     }
+}
+
+fn batch_of<T>(columns: &[ColumnSpec], rows: &[T], write: impl Fn(&T, &mut RowWriter<'_>)) -> Batch {
+    let mut batch = Batch::empty(columns);
+    for row in rows {
+        write(row, &mut RowWriter { batch: &mut batch });
+        batch.end_row();
+    }
+    batch
 }
 
 impl Sink {

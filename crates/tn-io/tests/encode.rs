@@ -47,6 +47,22 @@ fn cells_are_ranked_with_their_places_and_metadata() {
     assert_eq!(cells[2].metadata.iter().collect::<Vec<_>>(), [("class", "Micro/glia"), ("y", "8")]);
 }
 
+/// The table is written without making records.
+#[test]
+fn a_table_holds_the_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cells.parquet");
+    for (file, columns) in [("csr.h5ad", &["class", "note"][..]), ("nullable.h5ad", &[]), ("csc.h5ad", &["class"])] {
+        let options = EncodeOptions::new().with_columns(columns.iter().copied()).with_max_genes(2);
+        let records = encode(&golden(file), &options).unwrap();
+        encode_file(&golden(file), &path, &options).unwrap();
+        assert_eq!(TableReader::<CellRecord>::open(&path).unwrap().read_all().unwrap(), records, "{file}");
+        let mut shorter = records;
+        shorter.iter_mut().for_each(|cell| cell.ranking.truncate(1));
+        assert_eq!(TableReader::<CellRecord>::open(&path).unwrap().with_max_genes(1).read_all().unwrap(), shorter, "{file}");
+    }
+}
+
 #[test]
 fn a_column_can_have_another_name_in_the_table() {
     let folder = tempfile::tempdir().unwrap();

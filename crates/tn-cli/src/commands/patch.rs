@@ -10,7 +10,7 @@ use tissuenarrator::sentence::{CellRecord, SentenceRecord};
 use tissuenarrator::spatial::{BinGrid, Neighborhood, Neighborhoods, PatchOptions, Traversal, UnknownTraversal, patch_bins};
 
 use crate::cell_tables::{self, Table};
-use crate::error::{CliError, TableKind};
+use crate::error::CliError;
 use crate::progress::Console;
 use crate::ranges;
 use crate::report::Report;
@@ -75,7 +75,7 @@ impl Patch {
         cell_tables::check_is_no_input(&self.output, &[&self.cells])?;
         let (x, y) = self.bin_offset;
         let grid = BinGrid::new(self.bin_width)?.with_offset(x, y)?;
-        let Table { rows, metadata } = cell_tables::read::<CellRecord>(&self.cells, TableKind::Cells)?;
+        let Table { rows, metadata } = cell_tables::read_cells(&self.cells, self.truncate)?;
         let cells = self.of_splits(rows)?;
         let keys = cell_tables::metadata_keys(&self.cells, &cells, "--meta", self.meta.as_deref())?;
         let head_keys = self.sentence_meta.as_deref().unwrap_or_default();

@@ -10,11 +10,11 @@ pub const TARGET_SUM: f64 = 10_000.0;
 /// No logarithm of a normalized count is above this, whatever the base.
 const LARGEST_LOGARITHM: f32 = 17.0;
 
-/// What happens to expression before it is ranked.
+/// How expression is made comparable between cells.
 ///
-/// None of this changes the order of the genes of a cell: scaling and logarithms are monotonic. (In single precision, values of a cell
-/// that differ by less than a millionth may become equal.) It makes the numbers comparable between cells, and refuses matrices that are
-/// neither counts nor logarithms.
+/// None of this changes the order of the genes of a cell, because scaling and logarithms are monotonic; so encoding leaves the
+/// computation out, and ranks the values of the file. It records what the values are, and [`Normalization::Auto`] refuses matrices that
+/// are neither counts nor logarithms. [`Normalization::apply`] is for those who need the numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Normalization {
     /// Counts become `log10(1 + x)` of counts scaled to 10,000 a cell; logarithms are taken as they are. Which of them it
@@ -33,11 +33,17 @@ pub enum Normalization {
 }
 
 impl Normalization {
-    /// What [`Normalization::Auto`] does to counts.
-    pub(super) const OF_COUNTS: Self = Self::Log1p { base: LogarithmBase::Ten, target_sum: TARGET_SUM };
-
-    /// Returns the expression of a cell as it is ranked, in `normalized` where it changes. `Auto` has to be decided before.
-    pub(super) fn apply<'v>(self, values: &'v [f32], normalized: &'v mut Vec<f32>) -> &'v [f32] {
+    /// Returns the expression of a cell on the scale that this normalization makes, in `normalized` where it changes.
+    ///
+    /// `Auto` leaves values as they are: what it decides depends on the file. A cell whose sum is 0 stays so.
+    ///
+    /// ```
+    /// use tn_io::{LogarithmBase, Normalization};
+    ///
+    /// let log1p = Normalization::Log1p { base: LogarithmBase::Ten, target_sum: 1e4 };
+    /// assert_eq!(log1p.apply(&[1.0, 0.0, 9.0], &mut Vec::new()), [1_001_f32.log10(), 0.0, 9_001_f32.log10()]);
+    /// ```
+    pub fn apply<'v>(self, values: &'v [f32], normalized: &'v mut Vec<f32>) -> &'v [f32] {
         match self {
             Self::Auto | Self::None => values,
             Self::Log1p { base, target_sum } => {

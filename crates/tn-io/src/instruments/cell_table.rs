@@ -65,7 +65,7 @@ impl CellTable {
             let rows = values.first().map_or(0, Values::len);
             for row in 0..rows {
                 let parts = values.iter().map(|values| match values {
-                    Values::Text(texts) => texts[row].as_deref().unwrap_or_default(),
+                    Values::Text(texts) => texts.get(row).unwrap_or_default(),
                     _ => "",
                 });
                 names.push(parts.collect::<Vec<_>>().join("_"));
@@ -96,7 +96,7 @@ impl CellTable {
         let mut texts = Vec::with_capacity(self.n_cells);
         self.read(&[name.to_owned()], ColumnKind::Text, |values| {
             if let [Values::Text(batch)] = values {
-                texts.extend(batch.iter().cloned());
+                texts.extend(batch.iter().map(|text| text.map(str::to_owned)));
             }
         })?;
         self.check_length(name, texts.len())?;
@@ -123,10 +123,10 @@ impl CellTable {
             return Ok(declared);
         }
         let spec = ColumnSpec::required(name, ColumnKind::Text);
-        let is_number = |text: &String| text.trim().parse::<f64>().is_ok();
+        let is_number = |text: &str| text.trim().parse::<f64>().is_ok();
         match Source::open(&self.path, &[spec], false)?.next_batch()? {
             Some(batch) => match batch.columns.first() {
-                Some((_, Values::Text(texts))) if texts.iter().any(Option::is_some) && texts.iter().flatten().all(is_number) => {
+                Some((_, Values::Text(texts))) if texts.iter().any(|text| text.is_some()) && texts.iter().flatten().all(is_number) => {
                     Ok(ColumnKind::Number)
                 }
                 _ => Ok(ColumnKind::Text),

@@ -32,7 +32,7 @@ impl TableRecord for CellRecord {
 
     fn write(&self, row: &mut RowWriter<'_>) {
         row.text("cell_name", &self.cell_name);
-        row.text("sentence", self.ranking.to_text());
+        row.text_with("sentence", |text| self.ranking.append_to(text));
         row.number("x", self.position.x());
         row.number("y", self.position.y());
         row.text("section", &self.section);
@@ -52,7 +52,7 @@ impl TableRecord for CellRecord {
         let (x, y) = (row.number("x")?, row.number("y")?);
         Ok(Self {
             cell_name: row.text("cell_name")?.to_owned(),
-            ranking: GeneRanking::parse(sentence).map_err(|source| row.invalid("sentence", sentence, source))?,
+            ranking: GeneRanking::parse_top(sentence, row.max_genes).map_err(|source| row.invalid("sentence", sentence, source))?,
             position: Position::new(x, y).map_err(|source| row.invalid("x, y", &format!("{x}, {y}"), source))?,
             section: row.text("section")?.to_owned(),
             metadata,

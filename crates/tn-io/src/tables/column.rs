@@ -4,6 +4,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
+use super::texts::{TextLists, Texts};
 use super::{InvalidValue, TableError};
 use crate::ColumnKind;
 
@@ -36,11 +37,11 @@ impl ColumnSpec {
 /// The values of one column of a batch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Values {
-    Text(Vec<Option<String>>),
+    Text(Texts),
     Number(Vec<Option<f64>>),
     Integer(Vec<Option<i64>>),
     Flag(Vec<Option<bool>>),
-    List(Vec<Option<Vec<String>>>),
+    List(TextLists),
     NumberList(Vec<Option<Vec<f64>>>),
 }
 
@@ -50,9 +51,9 @@ impl Values {
             ColumnKind::Number => Self::Number(Vec::new()),
             ColumnKind::Integer => Self::Integer(Vec::new()),
             ColumnKind::Flag => Self::Flag(Vec::new()),
-            ColumnKind::List => Self::List(Vec::new()),
+            ColumnKind::List => Self::List(TextLists::default()),
             ColumnKind::NumberList => Self::NumberList(Vec::new()),
-            ColumnKind::Text | ColumnKind::Category | ColumnKind::Other => Self::Text(Vec::new()),
+            ColumnKind::Text | ColumnKind::Category | ColumnKind::Other => Self::Text(Texts::default()),
         }
     }
 
@@ -73,7 +74,7 @@ impl Values {
             Self::Number(values) => values.push(None),
             Self::Integer(values) => values.push(None),
             Self::Flag(values) => values.push(None),
-            Self::List(values) => values.push(None),
+            Self::List(values) => values.push(None::<[&str; 0]>),
             Self::NumberList(values) => values.push(None),
         }
     }
@@ -116,12 +117,15 @@ pub struct RowWriter<'b> {
 
 impl RowWriter<'_> {
     /// Writes a text.
-    pub fn text<T: Into<String>>(&mut self, column: &str, value: T) {
+    pub fn text(&mut self, column: &str, value: &str) {
+        self.text_with(column, |text| text.push_str(value));
+    }
+
+    /// Writes a text by a function that appends it, and leaves what is there as it is.
+    pub(crate) fn text_with(&mut self, column: &str, append: impl FnOnce(&mut String)) {
         let Batch { columns, bytes, .. } = &mut *self.batch;
         if let Some((_, Values::Text(values))) = columns.iter_mut().find(|(other, _)| other == column) {
-            let value = value.into();
-            *bytes += value.len();
-            values.push(Some(value));
+            *bytes += values.push_with(append);
         }
     }
 
@@ -130,7 +134,7 @@ impl RowWriter<'_> {
         let Batch { columns, bytes, .. } = &mut *self.batch;
         for (name, values) in columns.iter_mut().skip(own) {
             if let (Values::Text(values), Some(value)) = (values, value(name)) {
-                values.push(Some(value.to_owned()));
+                values.push(Some(value));
                 *bytes += value.len();
             }
         }
@@ -160,7 +164,7 @@ impl RowWriter<'_> {
     /// Writes a list of texts.
     pub fn list(&mut self, column: &str, value: &[String]) {
         if let Some(Values::List(values)) = self.values(column) {
-            values.push(Some(value.to_vec()));
+            values.push(Some(value.iter().map(String::as_str)));
             self.batch.bytes += value.iter().map(String::len).sum::<usize>();
         }
     }
@@ -185,6 +189,8 @@ pub struct RowReader<'b> {
     pub(super) batch: &'b Batch,
     pub(super) index: usize,
     pub(super) number: usize,
+    /// Genes that are read of a cell.
+    pub(super) max_genes: usize,
 }
 
 impl<'b> RowReader<'b> {
@@ -196,7 +202,7 @@ impl<'b> RowReader<'b> {
     /// Returns a text, or nothing if it or its column is missing.
     pub fn optional_text(&self, column: &str) -> Option<&'b str> {
         match self.batch.column(column)? {
-            Values::Text(values) => values[self.index].as_deref(),
+            Values::Text(values) => values.get(self.index),
             _ => None,
         }
     }
@@ -266,7 +272,7 @@ impl<'b> RowReader<'b> {
     /// Returns a list of texts; nothing is an empty list.
     pub fn list(&self, column: &str) -> Vec<String> {
         match self.batch.column(column) {
-            Some(Values::List(values)) => values[self.index].clone().unwrap_or_default(),
+            Some(Values::List(values)) => values.get(self.index).into_iter().flatten().map(str::to_owned).collect(),
             _ => Vec::new(),
         }
     }

@@ -44,11 +44,11 @@ impl DelimitedWriter {
 /// Prints a value. A missing one is empty, a list is a JSON array (but for numbers that are not finite).
 fn print(values: &Values, row: usize) -> String {
     match values {
-        Values::Text(values) => values[row].clone(),
+        Values::Text(values) => values.get(row).map(str::to_owned),
         Values::Number(values) => values[row].map(|number| number.to_string()),
         Values::Integer(values) => values[row].map(|number| number.to_string()),
         Values::Flag(values) => values[row].map(|flag| flag.to_string()),
-        Values::List(values) => values[row].as_ref().map(|list| serde_json::Value::from(list.clone()).to_string()),
+        Values::List(values) => values.get(row).map(|list| serde_json::Value::from_iter(list).to_string()),
         Values::NumberList(values) => values[row].as_ref().map(|list| format!("{list:?}")),
     }
     .unwrap_or_default()
@@ -150,12 +150,12 @@ impl DelimitedReader {
 fn parse(values: &mut Values, text: &str) -> Result<(), InvalidValue> {
     let is_missing = text.is_empty();
     match values {
-        Values::Text(values) => values.push((!is_missing).then(|| text.to_owned())),
+        Values::Text(values) => values.push((!is_missing).then_some(text)),
         _ if is_missing => match values {
             Values::Number(values) => values.push(None),
             Values::Integer(values) => values.push(None),
             Values::Flag(values) => values.push(None),
-            Values::List(values) => values.push(None),
+            Values::List(values) => values.push(None::<[&str; 0]>),
             Values::NumberList(values) => values.push(None),
             Values::Text(_) => {}
         },
@@ -166,7 +166,7 @@ fn parse(values: &mut Values, text: &str) -> Result<(), InvalidValue> {
             "false" | "False" | "FALSE" | "0" => false,
             _ => return Err(UnexpectedText { expected: "true or false" }.into()),
         })),
-        Values::List(values) => values.push(Some(parse_list(text)?)),
+        Values::List(values) => values.push(Some(parse_list(text)?.iter().map(String::as_str))),
         Values::NumberList(values) => values.push(Some(parse_number_list(text)?)),
     }
     Ok(())

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Float64Builder, Int64Array, LargeListArray, ListBuilder, StringArray,
-    StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Array, Float64Builder, Int64Array, LargeListArray, ListArray, ListBuilder, StringArray,
 };
+use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use parquet::arrow::ArrowWriter;
@@ -24,7 +24,8 @@ use parquet::schema::types::ColumnPath;
 use rayon::prelude::*;
 
 use super::column::{Batch, ColumnSpec, Values, parse_list, parse_number_list};
-use super::{BATCH_ROWS, TableError};
+use super::texts::{TextLists, Texts};
+use super::{BATCH_ROWS, TableError, WRITTEN_ROWS};
 use crate::output::AtomicFile;
 use crate::{ColumnKind, unforeseen};
 
@@ -118,8 +119,8 @@ fn encode_row_group(
     // A batch is let go when it has been encoded.
     for batch in group.batches {
         let mut writers = columns.iter_mut();
-        for (field, (_, values)) in schema.fields().iter().zip(&batch.columns) {
-            for (leaf, writer) in compute_leaves(field, &to_array(values))?.iter().zip(&mut writers) {
+        for (field, (_, values)) in schema.fields().iter().zip(batch.columns) {
+            for (leaf, writer) in compute_leaves(field, &to_array(values)?)?.iter().zip(&mut writers) {
                 writer.write(leaf)?;
             }
         }
@@ -166,21 +167,15 @@ fn field(spec: &ColumnSpec) -> Field {
     Field::new(&spec.name, data_type, true)
 }
 
-fn to_array(values: &Values) -> ArrayRef {
-    match values {
-        Values::Text(values) => Arc::new(StringArray::from_iter(values.iter().map(Option::as_deref))),
-        Values::Number(values) => Arc::new(Float64Array::from(values.clone())),
-        Values::Integer(values) => Arc::new(Int64Array::from(values.clone())),
-        Values::Flag(values) => Arc::new(BooleanArray::from(values.clone())),
-        Values::List(values) => {
-            let mut builder = ListBuilder::new(StringBuilder::new());
-            for list in values {
-                for item in list.iter().flatten() {
-                    builder.values().append_value(item);
-                }
-                builder.append(list.is_some());
-            }
-            Arc::new(builder.finish())
+fn to_array(values: Values) -> Result<ArrayRef, ParquetError> {
+    Ok(match values {
+        Values::Text(values) => Arc::new(text_array(values)?),
+        Values::Number(values) => Arc::new(Float64Array::from(values)),
+        Values::Integer(values) => Arc::new(Int64Array::from(values)),
+        Values::Flag(values) => Arc::new(BooleanArray::from(values)),
+        Values::List(TextLists { items, ends, is_missing }) => {
+            let item = Arc::new(Field::new_list_field(DataType::Utf8, true));
+            Arc::new(ListArray::try_new(item, offsets(&ends)?, Arc::new(text_array(items)?), present(is_missing))?)
         }
         Values::NumberList(values) => {
             let mut builder = ListBuilder::new(Float64Builder::new());
@@ -190,7 +185,21 @@ fn to_array(values: &Values) -> ArrayRef {
             }
             Arc::new(builder.finish())
         }
-    }
+    })
+}
+
+fn text_array(Texts { text, ends, is_missing }: Texts) -> Result<StringArray, ParquetError> {
+    Ok(StringArray::try_new(offsets(&ends)?, Buffer::from_vec(text.into_bytes()), present(is_missing))?)
+}
+
+fn offsets(ends: &[usize]) -> Result<OffsetBuffer<i32>, ParquetError> {
+    let offsets = std::iter::once(&0).chain(ends).map(|&end| i32::try_from(end));
+    let too_long = |_| ParquetError::General(format!("{WRITTEN_ROWS} rows of a column have more than 2 GB"));
+    Ok(OffsetBuffer::new(offsets.collect::<Result<Vec<i32>, _>>().map_err(too_long)?.into()))
+}
+
+fn present(is_missing: Vec<bool>) -> Option<NullBuffer> {
+    is_missing.contains(&true).then(|| is_missing.into_iter().map(|is_missing| !is_missing).collect())
 }
 
 pub(crate) struct ParquetReader {
@@ -306,8 +315,12 @@ impl ParquetReader {
             }
             ColumnKind::List => {
                 let text = as_type(&DataType::Utf8)?;
-                let lists = text.as_string::<i32>().iter().map(|text| text.map(parse_list).transpose());
-                Values::List(lists.collect::<Result<_, _>>().map_err(|_| wrong_type())?)
+                let mut lists = TextLists::default();
+                for text in text.as_string::<i32>() {
+                    let list = text.map(parse_list).transpose().map_err(|_| wrong_type())?;
+                    lists.push(list.as_ref().map(|list| list.iter().map(String::as_str)));
+                }
+                Values::List(lists)
             }
             ColumnKind::NumberList if item_type(array.data_type()).is_some() => {
                 let item = Arc::new(Field::new_list_field(DataType::Float64, true));
@@ -320,7 +333,7 @@ impl ParquetReader {
                 Values::NumberList(lists.collect::<Result<_, _>>().map_err(|_| wrong_type())?)
             }
             ColumnKind::Text | ColumnKind::Category | ColumnKind::Other => {
-                Values::Text(as_type(&DataType::Utf8)?.as_string::<i32>().iter().map(|text| text.map(str::to_owned)).collect())
+                Values::Text(as_type(&DataType::Utf8)?.as_string::<i32>().iter().collect())
             }
         })
     }
@@ -330,11 +343,12 @@ impl ParquetReader {
     }
 }
 
-fn text_lists(lists: &LargeListArray) -> Vec<Option<Vec<String>>> {
+fn text_lists(arrays: &LargeListArray) -> TextLists {
+    let mut lists = TextLists::default();
+    for list in arrays.iter() {
+        lists.push(list.as_ref().map(|items| items.as_string::<i32>().iter().map(Option::unwrap_or_default)));
+    }
     lists
-        .iter()
-        .map(|list| list.map(|items| items.as_string::<i32>().iter().map(|item| item.unwrap_or_default().to_owned()).collect()))
-        .collect()
 }
 
 /// A missing number of a list is NaN.

@@ -41,8 +41,8 @@ impl TableRecord for TruthRecord {
 
     fn write(&self, row: &mut RowWriter<'_>) {
         row.text("cell_name", &self.cell_name);
-        row.text("oracle", self.oracle.to_text());
-        row.text("replicate", self.replicate.to_text());
+        row.text_with("oracle", |text| self.oracle.append_to(text));
+        row.text_with("replicate", |text| self.replicate.append_to(text));
         row.text("class", &self.class);
         row.text("split", &self.split);
         row.flag("proximal", self.proximal);

@@ -67,9 +67,7 @@ fn numbers(batch: &Batch, column: &ColumnSpec) -> Vec<f64> {
     match values(batch, column) {
         Some(Values::Number(values)) => values.iter().map(|value| value.unwrap_or(f64::NAN)).collect(),
         Some(Values::Integer(values)) => values.iter().map(|value| value.map_or(f64::NAN, |value| value as f64)).collect(),
-        Some(Values::Text(values)) => {
-            values.iter().map(|value| value.as_deref().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)).collect()
-        }
+        Some(Values::Text(values)) => values.iter().map(|value| value.and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)).collect(),
         _ => vec![f64::NAN; batch.rows],
     }
 }
@@ -77,7 +75,7 @@ fn numbers(batch: &Batch, column: &ColumnSpec) -> Vec<f64> {
 /// Returns texts, whatever they are stored as.
 fn texts(batch: &Batch, column: &ColumnSpec) -> Vec<Option<String>> {
     match values(batch, column) {
-        Some(Values::Text(values)) => values.clone(),
+        Some(Values::Text(values)) => values.iter().map(|value| value.map(str::to_owned)).collect(),
         Some(Values::Integer(values)) => values.iter().map(|value| value.map(|value| value.to_string())).collect(),
         Some(Values::Number(values)) => values.iter().map(|value| value.map(|value| value.to_string())).collect(),
         Some(Values::Flag(values)) => values.iter().map(|value| value.map(|value| value.to_string())).collect(),
