@@ -9,14 +9,14 @@ mod options;
 use std::ops::Range;
 
 use rayon::prelude::*;
-use tn_sentence::{CellRecord, EncodeError, GeneRanking, Metadata, Position, RankEncoder, TieBreak, Vocabulary};
+use tn_sentence::{CellRecord, EncodeError, GeneRanking, Position, RankEncoder, TieBreak, Vocabulary};
 
+pub use self::cell_table::CellTable;
 pub use self::error::EncodeSectionError;
 pub use self::file::{EncodeSummary, PANEL_KEY, encode_file};
 pub use self::normalization::{Normalization, TARGET_SUM, ValueScale};
 pub use self::options::EncodeOptions;
 
-use self::cell_table::CellTable;
 use crate::section_reader::{SectionReader, SparseRows};
 
 /// Cells by which the scale of the values is decided.
@@ -201,8 +201,7 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
         (genes, values): (&[u32], &[f32]),
         cell: usize,
     ) -> Result<Option<RankedCell>, EncodeSectionError> {
-        let file = || self.reader.file_name();
-        let name = &self.table.names[cell];
+        let name = self.table.name(cell);
         let genes = encoder.rank_sparse(genes, values, name).map_err(|source| {
             let invalid = genes.iter().zip(values).find(|(_, value)| !value.is_finite() || **value < 0.0);
             let source = match (source, invalid) {
@@ -212,30 +211,20 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
                 }
                 (source, _) => source,
             };
-            EncodeSectionError::Expression { file: file(), cell: name.clone(), source }
+            EncodeSectionError::Expression { file: self.reader.file_name(), cell: name.to_owned(), source }
         })?;
         if genes.is_empty() {
             return Ok(None);
         }
-        let [x, y] = self.table.coordinates.get(cell);
-        let position =
-            Position::new(x, y).map_err(|source| EncodeSectionError::Coordinates { file: file(), cell: name.clone(), source })?;
-        if self.table.section(cell).is_empty() {
-            return Err(EncodeSectionError::NoSection { file: file(), cell: name.clone() });
-        }
+        let position = self.table.position(cell)?;
         Ok(Some(RankedCell { cell, position, genes }))
     }
 
     fn record(&self, RankedCell { cell, position, genes }: RankedCell) -> CellRecord {
         let symbols = self.vocabulary.symbols();
-        CellRecord {
-            cell_name: self.table.names[cell].clone(),
-            ranking: GeneRanking::from_symbols(genes.iter().map(|&gene| symbols[gene as usize].clone()).collect())
-                .expect("the columns of a panel are distinct genes, and a cell is ranked by distinct columns"),
-            position,
-            section: self.table.section(cell).to_owned(),
-            metadata: Metadata::from_pairs(self.table.metadata(cell)).expect("the keys were checked when the columns were read"),
-        }
+        let ranking = GeneRanking::from_symbols(genes.iter().map(|&gene| symbols[gene as usize].clone()).collect())
+            .expect("the columns of a panel are distinct genes, and a cell is ranked by distinct columns");
+        self.table.record(cell, position, ranking)
     }
 }
 

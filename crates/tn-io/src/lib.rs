@@ -30,7 +30,8 @@
 //!
 //! - [`open_section`] opens whatever holds a section: [`AnnData`] an `.h5ad` file, [`InstrumentFolder`] the
 //!   output of an instrument; [`SectionReader`] is the seam for other containers.
-//! - [`encode_file`] turns such a section into a table of cells; [`EncodedCells`] yields the records without a table.
+//! - [`encode_file`] turns such a section into a table of cells; [`EncodedCells`] yields the records without a table,
+//!   and [`CellTable`] those without expression.
 //! - [`AnnDataWriter`] writes an `.h5ad` file that anndata and scanpy open.
 //! - [`TableReader`] and [`TableWriter`] handle tables of any [`TableRecord`]: `CellRecord`, `SentenceRecord`, `TaskRecord`,
 //!   `GeneratedRecord` and `SurpriseRecord` of `tn-sentence`, and [`TruthRecord`].
@@ -69,7 +70,8 @@ mod unforeseen;
 pub use anndata::{AnnData, AnnDataRow, AnnDataWriter, ColumnKind, WriteError};
 pub use candidates::ColumnRole;
 pub use encode::{
-    EncodeOptions, EncodeSectionError, EncodeSummary, EncodedCells, Normalization, PANEL_KEY, TARGET_SUM, ValueScale, encode_file,
+    CellTable, EncodeOptions, EncodeSectionError, EncodeSummary, EncodedCells, Normalization, PANEL_KEY, TARGET_SUM, ValueScale,
+    encode_file,
 };
 pub use inspect::{
     BinOccupancy, Candidate, ColumnSummary, FileSummary, InspectError, InspectWarning, MatrixSummary, TokenSummary, UnitGuess,

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use tn_io::{
-    AnnData, AnnDataRow, AnnDataWriter, EncodeOptions, EncodeSectionError, EncodedCells, LogarithmBase, Normalization, PANEL_KEY,
-    PROVENANCE_KEY, Provenance, TableReader, encode_file,
+    AnnData, AnnDataRow, AnnDataWriter, CellTable, EncodeOptions, EncodeSectionError, EncodedCells, LogarithmBase, Normalization,
+    PANEL_KEY, PROVENANCE_KEY, Provenance, SectionReader, TableReader, encode_file,
 };
-use tn_sentence::{CellRecord, GeneAliases, Position, TieBreak};
+use tn_sentence::{CellRecord, GeneAliases, GeneRanking, Position, TieBreak};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/golden/anndata")).join(name)
@@ -61,6 +61,19 @@ fn a_table_holds_the_records() {
         shorter.iter_mut().for_each(|cell| cell.ranking.truncate(1));
         assert_eq!(TableReader::<CellRecord>::open(&path).unwrap().with_max_genes(1).read_all().unwrap(), shorter, "{file}");
     }
+}
+
+#[test]
+fn cells_without_expression_have_places_and_metadata_too() {
+    let options = EncodeOptions::new().with_columns(["class"]);
+    let section = AnnData::open(golden("csr.h5ad")).unwrap();
+    let records = CellTable::read(&section, &options).unwrap().records().unwrap();
+    assert_eq!((records.len(), section.n_cells()), (6, 6));
+    let mut with_expression = encode(&golden("csr.h5ad"), &options).unwrap();
+    with_expression.iter_mut().for_each(|cell| cell.ranking = GeneRanking::default());
+    // The third cell expresses nothing.
+    let without_third = [&records[..2], &records[3..]].concat();
+    assert_eq!(without_third, with_expression);
 }
 
 #[test]

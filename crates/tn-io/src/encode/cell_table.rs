@@ -1,17 +1,31 @@
 //! Everything about the cells of an expression file but their expression.
 
-use tn_sentence::Metadata;
+use tn_sentence::{CellRecord, GeneRanking, Metadata, Position};
 
 use super::options::Column;
 use super::{EncodeOptions, EncodeSectionError};
 use crate::candidates::{ColumnRole, candidates};
 use crate::section_reader::{LengthUnit, SectionReader, TextColumn};
 
-/// Everything about the cells but their expression.
+/// The cells of an expression file with their places, sections and metadata, but without their expression.
+///
+/// [`EncodeOptions`] say which columns those are. Memory holds the name and the place of every cell, and an index for each column.
+///
+/// ```no_run
+/// use tn_io::{AnnData, CellTable, EncodeOptions};
+///
+/// let section = AnnData::open("section.h5ad")?;
+/// let cells = CellTable::read(&section, &EncodeOptions::new().with_columns(["class"]))?;
+/// for cell in cells.records()? {
+///     println!("{} at {:?}: {:?}", cell.cell_name, cell.position, cell.class());
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
-pub(super) struct CellTable {
-    pub(super) names: Vec<String>,
-    pub(super) coordinates: Coordinates,
+pub struct CellTable {
+    file: String,
+    names: Vec<String>,
+    coordinates: Coordinates,
     section: TextColumn,
     /// Metadata keys, as they are written, and their values.
     columns: Vec<(String, TextColumn)>,
@@ -19,13 +33,13 @@ pub(super) struct CellTable {
 
 /// Coordinates in micrometers.
 #[derive(Debug)]
-pub(super) enum Coordinates {
+enum Coordinates {
     Columns(Vec<f64>, Vec<f64>),
     Pairs(Vec<[f64; 2]>),
 }
 
 impl Coordinates {
-    pub(super) fn get(&self, cell: usize) -> [f64; 2] {
+    fn get(&self, cell: usize) -> [f64; 2] {
         match self {
             Self::Columns(x, y) => [x[cell], y[cell]],
             Self::Pairs(pairs) => pairs[cell],
@@ -79,7 +93,13 @@ fn micrometers_per_unit<R: SectionReader + ?Sized>(
 }
 
 impl CellTable {
-    pub(super) fn read<R: SectionReader + ?Sized>(reader: &R, options: &EncodeOptions) -> Result<Self, EncodeSectionError> {
+    /// Reads the columns that the options name.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a column is missing or cannot be read, a name cannot be a metadata key, or coordinates are in a unit that
+    /// the options do not say.
+    pub fn read<R: SectionReader + ?Sized>(reader: &R, options: &EncodeOptions) -> Result<Self, EncodeSectionError> {
         let columns = reader.columns();
         let missing = |column: &str, role: ColumnRole| EncodeSectionError::MissingColumn {
             file: reader.file_name(),
@@ -125,7 +145,47 @@ impl CellTable {
                 Ok((name.trim().to_lowercase(), reader.text_column(column)?))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { names: reader.cell_names()?, coordinates, section: reader.text_column(section)?, columns: chosen })
+        Ok(Self {
+            file: reader.file_name(),
+            names: reader.cell_names()?,
+            coordinates,
+            section: reader.text_column(section)?,
+            columns: chosen,
+        })
+    }
+
+    /// Returns the records of all cells, with empty rankings.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error that names the cell if one has no section or no finite coordinates.
+    pub fn records(&self) -> Result<Vec<CellRecord>, EncodeSectionError> {
+        (0..self.names.len()).map(|cell| Ok(self.record(cell, self.position(cell)?, GeneRanking::default()))).collect()
+    }
+
+    pub(super) fn record(&self, cell: usize, position: Position, ranking: GeneRanking) -> CellRecord {
+        CellRecord {
+            cell_name: self.names[cell].clone(),
+            ranking,
+            position,
+            section: self.section(cell).to_owned(),
+            metadata: Metadata::from_pairs(self.metadata(cell)).expect("the keys were checked when the columns were read"),
+        }
+    }
+
+    pub(super) fn name(&self, cell: usize) -> &str {
+        &self.names[cell]
+    }
+
+    /// Returns the place of a cell that has a section, too.
+    pub(super) fn position(&self, cell: usize) -> Result<Position, EncodeSectionError> {
+        let (file, name) = (|| self.file.clone(), || self.names[cell].clone());
+        let [x, y] = self.coordinates.get(cell);
+        let position = Position::new(x, y).map_err(|source| EncodeSectionError::Coordinates { file: file(), cell: name(), source })?;
+        match self.section(cell) {
+            "" => Err(EncodeSectionError::NoSection { file: file(), cell: name() }),
+            _ => Ok(position),
+        }
     }
 
     /// Returns the section of a cell, which is empty where it is missing.

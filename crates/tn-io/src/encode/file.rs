@@ -89,7 +89,7 @@ impl<R: SectionReader + ?Sized> EncodedCells<'_, R> {
     /// Writes a cell as its record would be written, without making that.
     fn write(&self, ranked: &RankedCell, row: &mut RowWriter<'_>) {
         let symbols = self.vocabulary.symbols();
-        row.text("cell_name", &self.table.names[ranked.cell]);
+        row.text("cell_name", self.table.name(ranked.cell));
         row.text_with("sentence", |text| {
             for (rank, &gene) in ranked.genes.iter().enumerate() {
                 if rank > 0 {

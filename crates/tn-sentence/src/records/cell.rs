@@ -62,6 +62,7 @@ impl CellRecord {
     }
 
     /// Returns what [`CellRecord::cell_sentence`] displays, without making that.
+    #[expect(clippy::missing_panics_doc, reason = "writing to a string does not fail")]
     pub fn sentence_text<S: AsRef<str>>(&self, meta_keys: &[S], truncate: usize, format: CoordinateFormat) -> String {
         let genes = self.ranking.genes();
         let genes = &genes[..truncate.min(genes.len())];
