@@ -4,6 +4,7 @@ mod cell_table;
 mod error;
 mod file;
 mod normalization;
+mod normalized;
 mod options;
 
 use std::ops::Range;
@@ -15,12 +16,11 @@ pub use self::cell_table::CellTable;
 pub use self::error::EncodeSectionError;
 pub use self::file::{EncodeSummary, PANEL_KEY, encode_file};
 pub use self::normalization::{Normalization, TARGET_SUM, ValueScale};
+pub use self::normalized::NormalizedExpression;
 pub use self::options::EncodeOptions;
 
 use crate::section_reader::{SectionReader, SparseRows};
 
-/// Cells by which the scale of the values is decided.
-const SAMPLE_CELLS: usize = 2_000;
 /// Blocks that are read and ranked at once. It does not depend on the number of threads.
 const BLOCKS_AT_ONCE: usize = 8;
 /// Cells of a block that one thread ranks.
@@ -85,26 +85,14 @@ impl<'r, R: SectionReader + ?Sized> EncodedCells<'r, R> {
     /// Returns an error if there are no cells, a column is missing, gene symbols collide or cannot be used, the sum to scale to is not a
     /// positive number, or the values are neither counts nor logarithms and [`Normalization::Auto`] has to decide.
     pub fn new(reader: &'r R, options: &EncodeOptions) -> Result<Self, EncodeSectionError> {
-        let file = reader.file_name();
         if reader.n_cells() == 0 {
-            return Err(EncodeSectionError::NoCells { file });
+            return Err(EncodeSectionError::NoCells { file: reader.file_name() });
         }
         let vocabulary = Vocabulary::with_aliases(reader.genes(), &options.gene_aliases)
-            .map_err(|source| EncodeSectionError::Genes { file: file.clone(), source })?;
+            .map_err(|source| EncodeSectionError::Genes { file: reader.file_name(), source })?;
         let table = CellTable::read(reader, options)?;
-        let sample = reader.rows(0..reader.n_cells().min(SAMPLE_CELLS).min(reader.rows_per_block()))?;
-        let scale = ValueScale::of_values(sample.values().iter().copied());
-        match (options.normalization, scale) {
-            (Normalization::Log1p { target_sum, .. }, _) if !(target_sum.is_finite() && target_sum > 0.0) => {
-                return Err(EncodeSectionError::InvalidTargetSum { target_sum });
-            }
-            (Normalization::Auto, ValueScale::Linear) => {
-                let largest = sample.values().iter().copied().fold(0.0, f32::max);
-                return Err(EncodeSectionError::UnclearScale { file, largest });
-            }
-            // The first negative value of z-scores is named with its cell and gene when its row is ranked.
-            _ => {}
-        }
+        // The first negative value of z-scores is named with its cell and gene when its row is ranked.
+        let scale = options.normalization.decide(reader)?.scale;
         Ok(Self {
             reader,
             table,

@@ -5,7 +5,6 @@ mod cells;
 mod column;
 mod matrix;
 mod print;
-mod scale;
 mod section;
 mod tokens;
 mod unit;

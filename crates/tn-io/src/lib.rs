@@ -70,8 +70,8 @@ mod unforeseen;
 pub use anndata::{AnnData, AnnDataRow, AnnDataWriter, ColumnKind, WriteError};
 pub use candidates::ColumnRole;
 pub use encode::{
-    CellTable, EncodeOptions, EncodeSectionError, EncodeSummary, EncodedCells, Normalization, PANEL_KEY, TARGET_SUM, ValueScale,
-    encode_file,
+    CellTable, EncodeOptions, EncodeSectionError, EncodeSummary, EncodedCells, Normalization, NormalizedExpression, PANEL_KEY, TARGET_SUM,
+    ValueScale, encode_file,
 };
 pub use inspect::{
     BinOccupancy, Candidate, ColumnSummary, FileSummary, InspectError, InspectWarning, MatrixSummary, TokenSummary, UnitGuess,

@@ -135,6 +135,11 @@ impl SparseRows {
         rows
     }
 
+    /// Puts other values in the places of those that are stored.
+    pub(crate) fn with_values(self, values: Vec<f32>) -> Self {
+        Self::new(self.offsets, self.genes, values)
+    }
+
     /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tn_io::{
     AnnData, AnnDataRow, AnnDataWriter, CellTable, EncodeOptions, EncodeSectionError, EncodedCells, LogarithmBase, Normalization,
-    PANEL_KEY, PROVENANCE_KEY, Provenance, SectionReader, TableReader, encode_file,
+    NormalizedExpression, PANEL_KEY, PROVENANCE_KEY, Provenance, SectionReader, TableReader, encode_file,
 };
 use tn_sentence::{CellRecord, GeneAliases, GeneRanking, Position, TieBreak};
 
@@ -159,6 +159,27 @@ fn no_normalization_changes_the_order_of_genes() {
         }
     }
     assert_eq!(encode(Normalization::Auto), plain);
+}
+
+#[test]
+fn expression_is_read_on_one_scale() {
+    let section = AnnData::open(golden("csr.h5ad")).unwrap();
+    let plain = section.rows(0..6).unwrap();
+    let asked = Normalization::Log1p { base: LogarithmBase::Two, target_sum: 100.0 };
+    let expression = NormalizedExpression::new(&section, asked).unwrap();
+    assert_eq!((expression.base(), expression.normalization()), (Some(LogarithmBase::Two), asked));
+    let rows = expression.rows(0..6).unwrap();
+    for cell in 0..6 {
+        let ((genes, values), (same, counts)) = (rows.row(cell), plain.row(cell));
+        let total: f32 = counts.iter().sum();
+        assert_eq!(genes, same);
+        for (value, count) in values.iter().zip(counts) {
+            assert!((value - f32::log2(1.0 + count * 100.0 / total)).abs() < 1e-5, "{count} of {total} became {value}");
+        }
+    }
+    let plain_again = NormalizedExpression::new(&section, Normalization::None).unwrap().rows(0..6).unwrap();
+    assert_eq!(plain_again, plain);
+    assert_ne!(NormalizedExpression::new(&section, Normalization::Auto).unwrap().normalization(), Normalization::Auto);
 }
 
 #[test]

@@ -2,7 +2,12 @@
 
 use std::fmt;
 
+use super::EncodeSectionError;
 use crate::LogarithmBase;
+use crate::section_reader::SectionReader;
+
+/// Cells by which the scale of the values is decided.
+const SAMPLE_CELLS: usize = 2_000;
 
 /// Sum that the counts of a cell are scaled to.
 pub const TARGET_SUM: f64 = 10_000.0;
@@ -32,7 +37,46 @@ pub enum Normalization {
     },
 }
 
+/// What the first cells of a file say.
+pub(super) struct Decision {
+    /// What their values are.
+    pub(super) scale: ValueScale,
+    /// What is done, without `Auto`.
+    pub(super) normalization: Normalization,
+    /// The base of the logarithms that the file holds or that are made, where it is known.
+    pub(super) base: Option<LogarithmBase>,
+}
+
 impl Normalization {
+    /// Looks at the first cells of a file.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the sum to scale to is not a positive number, or if values are neither counts nor logarithms and `Auto` has to
+    /// decide.
+    pub(super) fn decide<R: SectionReader + ?Sized>(self, reader: &R) -> Result<Decision, EncodeSectionError> {
+        let sample = reader.rows(0..reader.n_cells().min(SAMPLE_CELLS).min(reader.rows_per_block()))?;
+        let scale = ValueScale::of_values(sample.values().iter().copied());
+        let normalization = match (self, scale) {
+            (Self::Log1p { target_sum, .. }, _) if !(target_sum.is_finite() && target_sum > 0.0) => {
+                return Err(EncodeSectionError::InvalidTargetSum { target_sum });
+            }
+            (Self::Auto, ValueScale::Linear) => {
+                let largest = sample.values().iter().copied().fold(0.0, f32::max);
+                return Err(EncodeSectionError::UnclearScale { file: reader.file_name(), largest });
+            }
+            (Self::Auto, ValueScale::Counts) => Self::Log1p { base: LogarithmBase::Ten, target_sum: TARGET_SUM },
+            (Self::Auto, _) => Self::None,
+            (chosen, _) => chosen,
+        };
+        let base = match (normalization, scale) {
+            (Self::Log1p { base, .. }, _) => Some(base),
+            (_, ValueScale::Logarithms) => LogarithmBase::of_rows(&sample),
+            _ => None,
+        };
+        Ok(Decision { scale, normalization, base })
+    }
+
     /// Returns the expression of a cell on the scale that this normalization makes, in `normalized` where it changes.
     ///
     /// `Auto` leaves values as they are: what it decides depends on the file. A cell whose sum is 0 stays so.

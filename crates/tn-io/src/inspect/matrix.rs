@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::scale::logarithm_base;
 use crate::section_reader::SectionReader;
 use crate::{AnnData, LogarithmBase, ReadError, ValueScale};
 
@@ -55,7 +54,7 @@ pub(super) fn summarize_matrix<R: SectionReader>((name, encoding): (String, Stri
         Ok(rows) => {
             let values = || rows.values().iter().copied();
             let scale = ValueScale::of_values(values());
-            let log_base = if scale == ValueScale::Logarithms { logarithm_base(&rows) } else { None };
+            let log_base = if scale == ValueScale::Logarithms { LogarithmBase::of_rows(&rows) } else { None };
             MatrixSummary {
                 name,
                 encoding,
