@@ -78,7 +78,6 @@ pub use inspect::{
     ValueSummary, inspect_file, inspect_file_with_tokens,
 };
 pub use instruments::{Instrument, InstrumentFolder};
-pub use logarithm_base::LogarithmBase;
 pub use open::open_section;
 pub use output::AtomicFile;
 pub use provenance::{InputFile, PROVENANCE_KEY, Provenance, TOKENIZER_KEY, TRUTH_KEY, content_hash};

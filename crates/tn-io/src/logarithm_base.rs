@@ -1,8 +1,6 @@
-//! The bases of logarithms of expression.
+//! The base of logarithms of counts.
 
-use std::fmt;
-
-use serde::Serialize;
+use tn_sentence::LogarithmBase;
 
 use crate::SparseRows;
 
@@ -13,50 +11,17 @@ const TOLERANCE: f64 = 0.02;
 /// Multiples above this are too coarse to tell a base by.
 const LARGEST_MULTIPLE: f64 = 12.0;
 
-/// Base of a logarithm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogarithmBase {
-    /// Base 2.
-    Two,
-    /// Base e, as scanpy's `log1p`.
-    E,
-    /// Base 10.
-    Ten,
-}
-
-impl LogarithmBase {
-    /// Finds the base of `log(1 + x)` of scaled counts.
-    ///
-    /// Undone with the right base, all values of a cell are whole multiples of the smallest, which is nearly always one
-    /// count. Returns nothing if no base makes nine of ten values so, or if there is too little to tell.
-    #[must_use]
-    pub fn of_rows(rows: &SparseRows) -> Option<Self> {
-        [Self::E, Self::Ten, Self::Two]
-            .into_iter()
-            .map(|base| (share_of_multiples(rows, base.value()), base))
-            .filter(|(share, _)| *share >= ENOUGH)
-            .max_by(|a, b| a.0.total_cmp(&b.0))
-            .map(|(_, base)| base)
-    }
-
-    /// Returns the base as a number.
-    pub(crate) fn value(self) -> f64 {
-        match self {
-            Self::Two => 2.0,
-            Self::E => std::f64::consts::E,
-            Self::Ten => 10.0,
-        }
-    }
-
-    /// Returns the logarithm of `1 + value`.
-    pub(crate) fn log1p(self, value: f64) -> f64 {
-        match self {
-            Self::Two => (1.0 + value).log2(),
-            Self::E => value.ln_1p(),
-            Self::Ten => (1.0 + value).log10(),
-        }
-    }
+/// Finds the base of `log(1 + x)` of scaled counts.
+///
+/// Undone with the right base, all values of a cell are whole multiples of the smallest, which is nearly always one
+/// count. Returns nothing if no base makes nine of ten values so, or if there is too little to tell.
+pub(crate) fn logarithm_base(rows: &SparseRows) -> Option<LogarithmBase> {
+    [LogarithmBase::E, LogarithmBase::Ten, LogarithmBase::Two]
+        .into_iter()
+        .map(|base| (share_of_multiples(rows, base.value()), base))
+        .filter(|(share, _)| *share >= ENOUGH)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, base)| base)
 }
 
 fn share_of_multiples(rows: &SparseRows, base: f64) -> f64 {
@@ -72,29 +37,9 @@ fn share_of_multiples(rows: &SparseRows, base: f64) -> f64 {
     if all < 20 { 0.0 } else { f64::from(whole as u32) / f64::from(all as u32) }
 }
 
-impl fmt::Display for LogarithmBase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Two => "2",
-            Self::E => "e",
-            Self::Ten => "10",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_base_to_its_logarithm_is_the_value_and_one() {
-        for base in [LogarithmBase::Two, LogarithmBase::E, LogarithmBase::Ten] {
-            for value in [0.0, 1e-3, 1.0, 99.0, 1e6] {
-                let again = base.value().powf(base.log1p(value)) - 1.0;
-                assert!((again - value).abs() <= 1e-12 * (1.0 + value), "base {base}: {value} became {again}");
-            }
-        }
-    }
 
     #[test]
     fn the_base_of_scaled_counts_is_found() {
@@ -103,14 +48,14 @@ mod tests {
         {
             let values: Vec<f32> =
                 (0..40).flat_map(|row| [1.0, 2.0, 3.0, 5.0].map(|count| log(1.0 + count * (30.0 + f64::from(row))) as f32)).collect();
-            assert_eq!(LogarithmBase::of_rows(&SparseRows::from_dense(&values, 4)), Some(base));
+            assert_eq!(logarithm_base(&SparseRows::from_dense(&values, 4)), Some(base));
         }
     }
 
     #[test]
     fn values_that_are_no_counts_have_no_base() {
         let values: Vec<f32> = (0..400).map(|i| 0.1 + (f64::from(i) * 0.618).fract() as f32).collect();
-        assert_eq!(LogarithmBase::of_rows(&SparseRows::from_dense(&values, 4)), None);
-        assert_eq!(LogarithmBase::of_rows(&SparseRows::default()), None);
+        assert_eq!(logarithm_base(&SparseRows::from_dense(&values, 4)), None);
+        assert_eq!(logarithm_base(&SparseRows::default()), None);
     }
 }

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use tn_io::{
-    AnnData, AnnDataRow, AnnDataWriter, CellTable, EncodeOptions, EncodeSectionError, EncodedCells, LogarithmBase, Normalization,
-    NormalizedExpression, PANEL_KEY, PROVENANCE_KEY, Provenance, SectionReader, TableReader, encode_file,
+    AnnData, AnnDataRow, AnnDataWriter, CellTable, EncodeOptions, EncodeSectionError, EncodedCells, Normalization, NormalizedExpression,
+    PANEL_KEY, PROVENANCE_KEY, Provenance, SectionReader, TableReader, encode_file,
 };
-use tn_sentence::{CellRecord, GeneAliases, GeneRanking, Position, TieBreak};
+use tn_sentence::{CellRecord, GeneAliases, GeneRanking, LogarithmBase, Position, TieBreak};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/golden/anndata")).join(name)

@@ -67,6 +67,7 @@ mod coordinate_format;
 mod coordinates;
 mod gene;
 mod gene_aliases;
+mod logarithm_base;
 mod metadata;
 mod parse_error;
 mod position;
@@ -90,6 +91,7 @@ pub use crate::{
     coordinates::Coordinates,
     gene::{GeneSymbol, GeneSymbolError},
     gene_aliases::{GeneAliasError, GeneAliases},
+    logarithm_base::LogarithmBase,
     metadata::{Metadata, MetadataError, NOT_AVAILABLE},
     parse_error::{ParseError, Skipped, Tag},
     position::{Axis, Position, PositionError},

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use tn_sentence::LogarithmBase;
+
 use super::EncodeSectionError;
-use crate::LogarithmBase;
+use crate::logarithm_base::logarithm_base;
 use crate::section_reader::SectionReader;
 
 /// Cells by which the scale of the values is decided.
@@ -71,7 +73,7 @@ impl Normalization {
         };
         let base = match (normalization, scale) {
             (Self::Log1p { base, .. }, _) => Some(base),
-            (_, ValueScale::Logarithms) => LogarithmBase::of_rows(&sample),
+            (_, ValueScale::Logarithms) => logarithm_base(&sample),
             _ => None,
         };
         Ok(Decision { scale, normalization, base })
@@ -82,7 +84,8 @@ impl Normalization {
     /// `Auto` leaves values as they are: what it decides depends on the file. A cell whose sum is 0 stays so.
     ///
     /// ```
-    /// use tn_io::{LogarithmBase, Normalization};
+    /// use tn_io::Normalization;
+    /// use tn_sentence::LogarithmBase;
     ///
     /// let log1p = Normalization::Log1p { base: LogarithmBase::Ten, target_sum: 1e4 };
     /// assert_eq!(log1p.apply(&[1.0, 0.0, 9.0], &mut Vec::new()), [1_001_f32.log10(), 0.0, 9_001_f32.log10()]);

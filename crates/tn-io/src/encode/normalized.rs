@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
+use tn_sentence::LogarithmBase;
+
 use super::{EncodeSectionError, Normalization, ValueScale};
-use crate::LogarithmBase;
 use crate::section_reader::{SectionReader, SparseRows};
 
 /// The expression of a file on the scale that statistics take, in blocks of rows.

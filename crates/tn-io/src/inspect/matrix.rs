@@ -3,9 +3,11 @@
 use std::fmt;
 
 use serde::Serialize;
+use tn_sentence::LogarithmBase;
 
+use crate::logarithm_base::logarithm_base;
 use crate::section_reader::SectionReader;
-use crate::{AnnData, LogarithmBase, ReadError, ValueScale};
+use crate::{AnnData, ReadError, ValueScale};
 
 /// Cells whose expression is looked at.
 const SAMPLE_CELLS: usize = 2_000;
@@ -54,7 +56,7 @@ pub(super) fn summarize_matrix<R: SectionReader>((name, encoding): (String, Stri
         Ok(rows) => {
             let values = || rows.values().iter().copied();
             let scale = ValueScale::of_values(values());
-            let log_base = if scale == ValueScale::Logarithms { LogarithmBase::of_rows(&rows) } else { None };
+            let log_base = if scale == ValueScale::Logarithms { logarithm_base(&rows) } else { None };
             MatrixSummary {
                 name,
                 encoding,
