@@ -49,6 +49,9 @@
 //! | probabilities and rankings | whether they come true as often as they say | [`ReliabilityTable`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
 //! | expression read from a file, or reconstructed | a matrix that statistics take | [`ExpressionMatrix`] |
+//! | expression, cell types and their markers | how well the markers tell them | [`marker_auroc`] |
+//! | places and classes | what is around each cell, and who has more of it than its lineage | [`NeighborhoodComposition`], [`niche_levels`] |
+//! | expression, groups, ligands and receptors | who may speak to whom | [`communication`] |
 //! | any of these | a figure | [`plot`] |
 //!
 //! # Two NDCGs
@@ -64,11 +67,14 @@
 mod auroc;
 pub mod baseline;
 mod calibration;
+pub mod communication;
 mod correlation;
 mod expression;
 mod expression_matrix;
 mod false_discovery;
 mod fold_change_agreement;
+mod marker_auroc;
+mod niche;
 pub mod plot;
 mod published;
 mod ranking_metrics;
@@ -83,6 +89,8 @@ pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, Expres
 pub use expression_matrix::{ExpressionMatrix, ExpressionMatrixError, GeneColumns};
 pub use false_discovery::benjamini_hochberg;
 pub use fold_change_agreement::{DEFAULT_FOLD_CHANGE_CAP, fold_change_agreement};
+pub use marker_auroc::{MarkerAuroc, MarkerAurocError, marker_auroc};
+pub use niche::{NeighborhoodComposition, NicheError, NicheLevel, niche_levels};
 pub use published::{BlockEvaluation, CutoffEvaluation, evaluate_block};
 pub use ranking_metrics::{ndcg, ndcg_at, ndcg_published, ndcg_published_at, overlap_at, recall_at};
 pub use response::{GeneResponse, Response, ResponseError, ResponseMeasure};
