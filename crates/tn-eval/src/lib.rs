@@ -47,6 +47,7 @@
 //! | predicted and observed fold changes | their agreement | [`fold_change_agreement`], [`spearman`] |
 //! | scores and labels | how well they separate | [`auroc`] |
 //! | probabilities and rankings | whether they come true as often as they say | [`ReliabilityTable`] |
+//! | groups of cells | the genes that differ between them | [`DifferentialExpression`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
 //! | expression read from a file, or reconstructed | a matrix that statistics take | [`ExpressionMatrix`] |
 //! | any of these | a figure | [`plot`] |
@@ -65,10 +66,12 @@ mod auroc;
 pub mod baseline;
 mod calibration;
 mod correlation;
+mod differential_expression;
 mod expression;
 mod expression_matrix;
 mod false_discovery;
 mod fold_change_agreement;
+mod number_or_nan;
 pub mod plot;
 mod published;
 mod ranking_metrics;
@@ -79,6 +82,10 @@ pub use auroc::{AurocError, auroc};
 pub use baseline::{predict_tasks, score_cells};
 pub use calibration::{CalibrationError, ReliabilityBin, ReliabilityTable};
 pub use correlation::{Correlation, CorrelationError, average_ranks, pearson, spearman};
+pub use differential_expression::{
+    DifferentialExpression, DifferentialExpressionError, DifferentialGene, DifferentialTable, GeneOrder, LogBase, Reference,
+    log2_fold_change,
+};
 pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, ExpressionModel};
 pub use expression_matrix::{ExpressionMatrix, ExpressionMatrixError, GeneColumns};
 pub use false_discovery::benjamini_hochberg;
