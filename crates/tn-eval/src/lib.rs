@@ -48,6 +48,7 @@
 //! | scores and labels | how well they separate | [`auroc`] |
 //! | probabilities and rankings | whether they come true as often as they say | [`ReliabilityTable`] |
 //! | groups of cells | the genes that differ between them | [`DifferentialExpression`] |
+//! | cells | the genes that vary most | [`HighlyVariableGenes`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
 //! | expression read from a file, or reconstructed | a matrix that statistics take | [`ExpressionMatrix`] |
 //! | any of these | a figure | [`plot`] |
@@ -71,6 +72,7 @@ mod expression;
 mod expression_matrix;
 mod false_discovery;
 mod fold_change_agreement;
+mod highly_variable;
 mod number_or_nan;
 pub mod plot;
 mod published;
@@ -90,6 +92,7 @@ pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, Expres
 pub use expression_matrix::{ExpressionMatrix, ExpressionMatrixError, GeneColumns};
 pub use false_discovery::benjamini_hochberg;
 pub use fold_change_agreement::{DEFAULT_FOLD_CHANGE_CAP, fold_change_agreement};
+pub use highly_variable::{GeneVariability, HighlyVariableGenes, HighlyVariableGenesError};
 pub use published::{BlockEvaluation, CutoffEvaluation, evaluate_block};
 pub use ranking_metrics::{ndcg, ndcg_at, ndcg_published, ndcg_published_at, overlap_at, recall_at};
 pub use response::{GeneResponse, Response, ResponseError, ResponseMeasure};

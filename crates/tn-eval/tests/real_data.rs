@@ -11,8 +11,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tn_eval::baseline::{ClassMean, ClassMeanTable, NearestNeighbor, UnknownClass};
 use tn_eval::{
-    DifferentialExpression, DifferentialGene, ExpressionFitter, ExpressionMatrix, ExpressionModel, ndcg_published, ndcg_published_at,
-    overlap_at, score_cells,
+    DifferentialExpression, DifferentialGene, ExpressionFitter, ExpressionMatrix, ExpressionModel, HighlyVariableGenes, ndcg_published,
+    ndcg_published_at, overlap_at, score_cells,
 };
 use tn_sentence::{CellPredictor, CellSentence, RankEncoder, TaskRecord, Vocabulary};
 
@@ -346,6 +346,31 @@ fn rank_sums_of_proximity_groups_equal_scanpy() {
                 check("pvals_adj", 1e-6, |row| row.adjusted_p_value);
                 check("logfoldchanges", 1e-4, |row| row.log2_fold_change);
             }
+        }
+    }
+}
+
+#[test]
+fn highly_variable_genes_equal_scanpy() {
+    let Some(shared) = shared("highly_variable_genes_equal_scanpy") else { return };
+    for name in DATA_SETS {
+        let genes = HighlyVariableGenes::seurat_v3(&read_matrix(&shared, name, "count")).unwrap();
+        let expected = &read_expected(&shared, name)["hvg_seurat_v3_counts"];
+        let mut worst = 0.0_f64;
+        for gene in genes.genes() {
+            let expected = expected["variances_norm"][&gene.gene].as_f64().unwrap();
+            worst = worst.max((gene.variability - expected).abs() / expected.max(1.0));
+        }
+        eprintln!("{name}: normalized variances {worst:.1e} off");
+        assert!(worst < 1e-6, "{name}: {worst}");
+        let ranked = expected["genes_by_rank"].as_array().unwrap();
+        let top = genes.top(ranked.len());
+        assert_eq!(top.len(), ranked.len());
+        for (gene, place) in top.into_iter().zip(ranked) {
+            // Genes with the same counts in other cells may stand in either order.
+            let variance = |gene: &str| expected["variances_norm"][gene].as_f64().unwrap();
+            let (actual, expected) = (variance(gene), variance(place.as_str().unwrap()));
+            assert!((actual - expected).abs() < 1e-9, "{name}: {gene} ({actual}) where {place} ({expected}) was expected");
         }
     }
 }
