@@ -47,6 +47,8 @@
 //! | predicted and observed fold changes | their agreement | [`fold_change_agreement`], [`spearman`] |
 //! | scores and labels | how well they separate | [`auroc`] |
 //! | probabilities and rankings | whether they come true as often as they say | [`ReliabilityTable`] |
+//! | groups of cells | the genes that differ between them | [`DifferentialExpression`] |
+//! | cells | the genes that vary most | [`HighlyVariableGenes`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
 //! | expression read from a file, or reconstructed | a matrix that statistics take | [`ExpressionMatrix`] |
 //! | expression, cell types and their markers | how well the markers tell them | [`marker_auroc`] |
@@ -69,12 +71,15 @@ pub mod baseline;
 mod calibration;
 pub mod communication;
 mod correlation;
+mod differential_expression;
 mod expression;
 mod expression_matrix;
 mod false_discovery;
 mod fold_change_agreement;
+mod highly_variable;
 mod marker_auroc;
 mod niche;
+mod number_or_nan;
 pub mod plot;
 mod published;
 mod ranking_metrics;
@@ -85,10 +90,15 @@ pub use auroc::{AurocError, auroc};
 pub use baseline::{predict_tasks, score_cells};
 pub use calibration::{CalibrationError, ReliabilityBin, ReliabilityTable};
 pub use correlation::{Correlation, CorrelationError, average_ranks, pearson, spearman};
+pub use differential_expression::{
+    DifferentialExpression, DifferentialExpressionError, DifferentialGene, DifferentialTable, GeneOrder, LogBase, Reference,
+    log2_fold_change,
+};
 pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, ExpressionModel};
 pub use expression_matrix::{ExpressionMatrix, ExpressionMatrixError, GeneColumns};
 pub use false_discovery::benjamini_hochberg;
 pub use fold_change_agreement::{DEFAULT_FOLD_CHANGE_CAP, fold_change_agreement};
+pub use highly_variable::{GeneVariability, HighlyVariableGenes, HighlyVariableGenesError};
 pub use marker_auroc::{MarkerAuroc, MarkerAurocError, marker_auroc};
 pub use niche::{NeighborhoodComposition, NicheError, NicheLevel, niche_levels};
 pub use published::{BlockEvaluation, CutoffEvaluation, evaluate_block};

@@ -10,7 +10,10 @@ use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt32Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tn_eval::baseline::{ClassMean, ClassMeanTable, NearestNeighbor, UnknownClass};
-use tn_eval::{ExpressionFitter, ExpressionModel, ndcg_published, ndcg_published_at, overlap_at, score_cells};
+use tn_eval::{
+    DifferentialExpression, DifferentialGene, ExpressionFitter, ExpressionMatrix, ExpressionModel, HighlyVariableGenes, ndcg_published,
+    ndcg_published_at, overlap_at, score_cells,
+};
 use tn_sentence::{CellPredictor, CellSentence, RankEncoder, TaskRecord, Vocabulary};
 
 const DATA_SETS: [&str; 2] = ["merfish_hypothalamus", "merfish_lung_tumour"];
@@ -272,6 +275,102 @@ fn class_means_of_rankings_come_close_to_those_of_expression() {
                 assert!(shared_genes > 0.95);
                 assert!(actual.iter().zip(&expected).all(|(actual, expected)| (actual - expected).abs() < 0.003));
             }
+        }
+    }
+}
+
+/// The expression of all cells as a matrix: logarithms from the column `value`, or counts from `count`.
+fn read_matrix(shared: &Path, name: &str, layer: &str) -> ExpressionMatrix {
+    let folder = shared.join("data").join(name);
+    let genes = read_parquet(&folder.join(format!("{name}_genes.parquet")));
+    let mut matrix = ExpressionMatrix::new(strings(&genes, "gene")).unwrap();
+    for batch in read_parquet(&folder.join(format!("{name}_cells.parquet"))) {
+        let (indices, values) = (batch.column_by_name("gene_index").unwrap(), batch.column_by_name(layer).unwrap());
+        for cell in 0..batch.num_rows() {
+            let indices = cast(&indices.as_list::<i32>().value(cell), &DataType::UInt32).unwrap();
+            let values = cast(&values.as_list::<i32>().value(cell), &DataType::Float32).unwrap();
+            matrix.push(indices.as_primitive::<UInt32Type>().values(), values.as_primitive::<Float32Type>().values()).unwrap();
+        }
+    }
+    matrix
+}
+
+/// Labels cells of the focal class by whether a cell of the partner class is closer than the radius in their section.
+fn proximity_labels(shared: &Path, name: &str, focal: &str, partner: &str, radius: f64) -> Vec<&'static str> {
+    let batches = read_parquet(&shared.join("data").join(name).join(format!("{name}_cells.parquet")));
+    let (x, y) = (numbers(&batches, "x"), numbers(&batches, "y"));
+    let (sections, classes) = (strings(&batches, "section"), strings(&batches, "class"));
+    let partners: Vec<usize> = (0..classes.len()).filter(|&cell| classes[cell] == partner).collect();
+    let is_near = |cell: usize, other: usize| {
+        sections[cell] == sections[other] && (x[cell] - x[other]).powi(2) + (y[cell] - y[other]).powi(2) < radius * radius
+    };
+    let label = |cell: usize| match classes[cell] == focal {
+        false => "other",
+        true if partners.iter().any(|&other| is_near(cell, other)) => "proximal",
+        true => "control",
+    };
+    (0..classes.len()).map(label).collect()
+}
+
+#[test]
+fn rank_sums_of_proximity_groups_equal_scanpy() {
+    let Some(shared) = shared("rank_sums_of_proximity_groups_equal_scanpy") else { return };
+    for name in DATA_SETS {
+        let cells = read_matrix(&shared, name, "value");
+        for case in read_expected(&shared, name)["proximity"].as_array().unwrap() {
+            let (focal, partner) = (case["focal"].as_str().unwrap(), case["partner"].as_str().unwrap());
+            let labels = proximity_labels(&shared, name, focal, partner, case["radius"].as_f64().unwrap());
+            for (test, key) in [
+                (DifferentialExpression::wilcoxon_uncorrected(), "wilcoxon_tie_correct_false"),
+                (DifferentialExpression::wilcoxon(), "wilcoxon_tie_correct_true"),
+            ] {
+                let table = test.with_reference("control").with_min_cells(10).compare(&cells, &labels, "proximal").unwrap();
+                let expected = &case[key];
+                let names = expected["names"].as_array().unwrap();
+                assert_eq!(table.n_group() as u64, case["n_proximal"].as_u64().unwrap());
+                assert_eq!(table.n_reference() as u64, case["n_control"].as_u64().unwrap());
+                assert_eq!(table.genes().len(), names.len());
+                let check = |column: &str, tolerance: f64, value: fn(&DifferentialGene) -> f64| {
+                    let mut worst = 0.0_f64;
+                    for (gene, expected) in names.iter().zip(expected[column].as_array().unwrap()) {
+                        let gene = table.gene(gene.as_str().unwrap()).unwrap();
+                        let (actual, expected) = (value(gene), expected.as_f64().unwrap());
+                        let size = if column.starts_with("pvals") { expected } else { expected.abs().max(1.0) };
+                        worst = worst.max((actual - expected).abs() / size);
+                        assert!(worst <= tolerance, "{name} {focal} {} {column}: {actual}, expected {expected}", gene.gene);
+                    }
+                    eprintln!("{name}, {focal} near {partner}, {key} {column}: {worst:.1e} off");
+                };
+                check("scores", 1e-5, |row| row.score);
+                check("pvals", 1e-6, |row| row.p_value);
+                check("pvals_adj", 1e-6, |row| row.adjusted_p_value);
+                check("logfoldchanges", 1e-4, |row| row.log2_fold_change);
+            }
+        }
+    }
+}
+
+#[test]
+fn highly_variable_genes_equal_scanpy() {
+    let Some(shared) = shared("highly_variable_genes_equal_scanpy") else { return };
+    for name in DATA_SETS {
+        let genes = HighlyVariableGenes::seurat_v3(&read_matrix(&shared, name, "count")).unwrap();
+        let expected = &read_expected(&shared, name)["hvg_seurat_v3_counts"];
+        let mut worst = 0.0_f64;
+        for gene in genes.genes() {
+            let expected = expected["variances_norm"][&gene.gene].as_f64().unwrap();
+            worst = worst.max((gene.variability - expected).abs() / expected.max(1.0));
+        }
+        eprintln!("{name}: normalized variances {worst:.1e} off");
+        assert!(worst < 1e-6, "{name}: {worst}");
+        let ranked = expected["genes_by_rank"].as_array().unwrap();
+        let top = genes.top(ranked.len());
+        assert_eq!(top.len(), ranked.len());
+        for (gene, place) in top.into_iter().zip(ranked) {
+            // Genes with the same counts in other cells may stand in either order.
+            let variance = |gene: &str| expected["variances_norm"][gene].as_f64().unwrap();
+            let (actual, expected) = (variance(gene), variance(place.as_str().unwrap()));
+            assert!((actual - expected).abs() < 1e-9, "{name}: {gene} ({actual}) where {place} ({expected}) was expected");
         }
     }
 }
