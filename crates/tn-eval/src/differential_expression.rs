@@ -11,13 +11,14 @@ mod table;
 mod welch;
 
 pub use self::error::DifferentialExpressionError;
-pub use self::fold_change::{LogBase, log2_fold_change};
+pub use self::fold_change::log2_fold_change;
 pub use self::reference::Reference;
 pub use self::table::{DifferentialGene, DifferentialTable, GeneOrder};
 
 use std::collections::HashMap;
 
 use rayon::prelude::*;
+use tn_sentence::LogarithmBase;
 
 use self::grouping::Grouping;
 use self::moments::GroupMoments;
@@ -35,7 +36,8 @@ const MIN_CELLS_OF_GROUP: usize = 2;
 /// rank sum itself does not depend on the scale. The reference is all other cells unless a group is named.
 ///
 /// ```
-/// use tn_eval::{DifferentialExpression, ExpressionMatrix, LogBase};
+/// use tn_eval::{DifferentialExpression, ExpressionMatrix};
+/// use tn_sentence::LogarithmBase;
 ///
 /// let mut cells = ExpressionMatrix::new(["Gfap", "Mlc1"])?;
 /// for values in [[1.0, 0.5], [1.2, 0.0], [0.9, 0.4], [0.0, 0.5], [0.1, 0.0], [0.0, 0.4]] {
@@ -44,7 +46,7 @@ const MIN_CELLS_OF_GROUP: usize = 2;
 /// let labels = ["proximal", "proximal", "proximal", "control", "control", "control"];
 ///
 /// let changed =
-///     DifferentialExpression::wilcoxon().with_reference("control").with_log_base(LogBase::Ten).compare(&cells, &labels, "proximal")?;
+///     DifferentialExpression::wilcoxon().with_reference("control").with_log_base(LogarithmBase::Ten).compare(&cells, &labels, "proximal")?;
 /// let gfap = &changed.genes()[0];
 /// assert_eq!(gfap.gene, "Gfap");
 /// assert!(gfap.log2_fold_change > 2.0 && gfap.p_value < 0.05);
@@ -60,7 +62,7 @@ const MIN_CELLS_OF_GROUP: usize = 2;
 pub struct DifferentialExpression {
     test: Test,
     reference: Reference,
-    log_base: LogBase,
+    log_base: LogarithmBase,
     order: GeneOrder,
     genes: Option<Vec<String>>,
     min_cells: usize,
@@ -117,7 +119,7 @@ impl DifferentialExpression {
     }
 
     fn new(test: Test) -> Self {
-        let (reference, log_base, order) = (Reference::default(), LogBase::default(), GeneOrder::default());
+        let (reference, log_base, order) = (Reference::default(), LogarithmBase::E, GeneOrder::default());
         Self { test, reference, log_base, order, genes: None, min_cells: 0 }
     }
 
@@ -130,7 +132,7 @@ impl DifferentialExpression {
 
     /// Takes the expression for logarithms of this base where fold changes are concerned; the default is e, as in scanpy.
     #[must_use]
-    pub fn with_log_base(mut self, log_base: LogBase) -> Self {
+    pub fn with_log_base(mut self, log_base: LogarithmBase) -> Self {
         self.log_base = log_base;
         self
     }

@@ -91,8 +91,7 @@ pub use baseline::{predict_tasks, score_cells};
 pub use calibration::{CalibrationError, ReliabilityBin, ReliabilityTable};
 pub use correlation::{Correlation, CorrelationError, average_ranks, pearson, spearman};
 pub use differential_expression::{
-    DifferentialExpression, DifferentialExpressionError, DifferentialGene, DifferentialTable, GeneOrder, LogBase, Reference,
-    log2_fold_change,
+    DifferentialExpression, DifferentialExpressionError, DifferentialGene, DifferentialTable, GeneOrder, Reference, log2_fold_change,
 };
 pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, ExpressionModel};
 pub use expression_matrix::{ExpressionMatrix, ExpressionMatrixError, GeneColumns};

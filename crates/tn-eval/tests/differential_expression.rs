@@ -11,9 +11,10 @@ use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
 use tn_eval::{
-    DifferentialExpression, DifferentialGene, DifferentialTable, ExpressionMatrix, GeneOrder, LogBase, Reference, average_ranks,
-    benjamini_hochberg, log2_fold_change,
+    DifferentialExpression, DifferentialGene, DifferentialTable, ExpressionMatrix, GeneOrder, Reference, average_ranks, benjamini_hochberg,
+    log2_fold_change,
 };
+use tn_sentence::LogarithmBase;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data-fixtures/golden");
 
@@ -60,7 +61,7 @@ fn test_of(case: &Value) -> DifferentialExpression {
         _ => DifferentialExpression::wilcoxon_uncorrected(),
     };
     let test = if case["reference"] == "rest" { test } else { test.with_reference(case["reference"].as_str().unwrap()) };
-    let test = if case["log1p_base"] == 10 { test.with_log_base(LogBase::Ten) } else { test };
+    let test = if case["log1p_base"] == 10 { test.with_log_base(LogarithmBase::Ten) } else { test };
     if case["rankby_abs"] == true { test.with_order(GeneOrder::AbsoluteScore) } else { test }
 }
 
@@ -124,7 +125,7 @@ fn both_tests_of_signed_values_equal_scanpy() {
     let golden = golden("differential_expression.json");
     let (cells, labels) = made_up_cells(&golden);
     for case in golden["scanpy"].as_array().unwrap() {
-        let table = test_of(case).with_log_base(LogBase::Two).compare(&cells, &labels, case["group"].as_str().unwrap()).unwrap();
+        let table = test_of(case).with_log_base(LogarithmBase::Two).compare(&cells, &labels, case["group"].as_str().unwrap()).unwrap();
         let what = format!("{} {} {} {}", case["method"], case["tie_correct"], case["group"], case["reference"]);
         check_table(&table, case, &what);
         // Only the gene that is never above 0 has means that make no fold change.
@@ -244,7 +245,7 @@ fn check_against_dense(
         prop_assert_eq!((table.n_group(), table.n_reference()), (group.len(), reference.len()));
         let expected = score(&group, &reference);
         prop_assert!(row.score == expected || (row.score - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{} {expected}", row.score);
-        let expected = log2_fold_change(mean(&group), mean(&reference), LogBase::E);
+        let expected = log2_fold_change(mean(&group), mean(&reference), LogarithmBase::E);
         prop_assert!((row.log2_fold_change - expected).abs() < 1e-6 || expected.is_nan(), "{} {expected}", row.log2_fold_change);
         prop_assert_eq!((row.pct_nz_group, row.pct_nz_reference), (share_detected(&group), share_detected(&reference)));
     }
