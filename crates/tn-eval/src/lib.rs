@@ -65,6 +65,7 @@ mod auroc;
 pub mod baseline;
 mod calibration;
 mod correlation;
+pub mod distribution;
 mod expression;
 mod expression_matrix;
 mod false_discovery;
