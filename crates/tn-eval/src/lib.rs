@@ -48,6 +48,7 @@
 //! | scores and labels | how well they separate | [`auroc`] |
 //! | probabilities and rankings | whether they come true as often as they say | [`ReliabilityTable`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
+//! | generated and observed cells | whether their distributions are alike | [`distribution`] |
 //! | expression read from a file, or reconstructed | a matrix that statistics take | [`ExpressionMatrix`] |
 //! | any of these | a figure | [`plot`] |
 //!
