@@ -1,7 +1,9 @@
 //! Cells by genes, without the zeros.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
+use rayon::prelude::*;
 use thiserror::Error;
 
 /// An error of building an [`ExpressionMatrix`].
@@ -209,7 +211,7 @@ impl ExpressionMatrix {
         selected
     }
 
-    /// Returns the same values gene by gene.
+    /// Returns the same values gene by gene, turned round on all threads.
     #[must_use]
     pub fn by_gene(&self) -> GeneColumns {
         let mut offsets = vec![0; self.n_genes() + 1];
@@ -219,18 +221,38 @@ impl ExpressionMatrix {
         for gene in 0..self.n_genes() {
             offsets[gene + 1] += offsets[gene];
         }
-        let mut next = offsets.clone();
         let mut cells = vec![0; self.values.len()];
         let mut values = vec![0.0; self.values.len()];
+        let per_thread = self.n_genes().div_ceil(rayon::current_num_threads()).max(1);
+        let mut parts = Vec::new();
+        let (mut free_cells, mut free_values) = (&mut cells[..], &mut values[..]);
+        for start in (0..self.n_genes()).step_by(per_thread) {
+            let end = (start + per_thread).min(self.n_genes());
+            let stored = offsets[end] - offsets[start];
+            let (part_cells, rest_cells) = free_cells.split_at_mut(stored);
+            let (part_values, rest_values) = free_values.split_at_mut(stored);
+            (free_cells, free_values) = (rest_cells, rest_values);
+            parts.push((start..end, part_cells, part_values));
+        }
+        let fill = |(genes, cells, values): (Range<usize>, &mut [u32], &mut [f32])| self.fill_columns(genes, &offsets, cells, values);
+        parts.into_par_iter().for_each(fill);
+        GeneColumns { n_cells: self.n_cells(), offsets, cells, values }
+    }
+
+    /// Writes the columns of consecutive genes, one after another.
+    fn fill_columns(&self, genes: Range<usize>, offsets: &[usize], cells: &mut [u32], values: &mut [f32]) {
+        let first = offsets[genes.start];
+        let mut next: Vec<usize> = offsets[genes.clone()].iter().map(|offset| offset - first).collect();
         for cell in 0..self.n_cells() {
-            for place in self.offsets[cell]..self.offsets[cell + 1] {
-                let slot = &mut next[self.genes[place] as usize];
+            let (row_genes, row_values) = self.cell(cell);
+            let start = row_genes.partition_point(|&gene| (gene as usize) < genes.start);
+            for (&gene, &value) in row_genes[start..].iter().zip(&row_values[start..]) {
+                let Some(slot) = next.get_mut(gene as usize - genes.start) else { break };
                 cells[*slot] = cell as u32;
-                values[*slot] = self.values[place];
+                values[*slot] = value;
                 *slot += 1;
             }
         }
-        GeneColumns { n_cells: self.n_cells(), offsets, cells, values }
     }
 }
 
@@ -289,6 +311,27 @@ mod tests {
         assert_eq!(columns.gene(0), (&[0, 2][..], &[-1.0, 2.0][..]));
         assert_eq!(columns.gene(1), (&[][..], &[][..]));
         assert_eq!(columns.gene(2), (&[0][..], &[3.0][..]));
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() {
+        let names: Vec<String> = (0..23).map(|gene| format!("G{gene}")).collect();
+        let mut cells = ExpressionMatrix::new(names).unwrap();
+        for cell in 0..50_u64 {
+            let row: Vec<f32> = (0..23).map(|gene| (tn_sentence::draw(cell, gene) % 3) as f32).collect();
+            cells.push_dense(&row).unwrap();
+        }
+        let of = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| cells.by_gene());
+        let one = of(1);
+        assert_eq!(one, of(2));
+        assert_eq!(one, of(40));
+        for gene in 0..23 {
+            let (rows, values) = one.gene(gene);
+            for (&row, &value) in rows.iter().zip(values) {
+                let (genes, row_values) = cells.cell(row as usize);
+                assert_eq!(row_values[genes.binary_search(&(gene as u32)).unwrap()], value);
+            }
+        }
     }
 
     #[test]

@@ -50,6 +50,7 @@
 //! | groups of cells | the genes that differ between them | [`DifferentialExpression`] |
 //! | cells | the genes that vary most | [`HighlyVariableGenes`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
+//! | generated and observed cells | whether their distributions are alike | [`distribution`] |
 //! | expression read from a file, or reconstructed | a matrix that statistics take | [`ExpressionMatrix`] |
 //! | expression, cell types and their markers | how well the markers tell them | [`marker_auroc`] |
 //! | places and classes | what is around each cell, and who has more of it than its lineage | [`NeighborhoodComposition`], [`niche_levels`] |
@@ -72,6 +73,7 @@ mod calibration;
 pub mod communication;
 mod correlation;
 mod differential_expression;
+pub mod distribution;
 mod expression;
 mod expression_matrix;
 mod false_discovery;

@@ -12,6 +12,7 @@ use tn_sentence::{CellSentence, GeneRanking, GeneratedRecord, TaskRecord};
 
 pub use estimate::Estimate;
 pub use metric::Metric;
+pub(crate) use table::aligned;
 pub use table::{ClassScore, MetricScore, ScoreTable};
 
 /// An error of scoring generated cells.
