@@ -12,7 +12,7 @@
 //! | several of these in one picture | [`stacked`] |
 //!
 //! Classes are told apart by the [`palette`], whose colors remain distinct under the common forms of color blindness; counts
-//! are printed by [`thousands`].
+//! are printed by [`thousands`]. With the feature `png`, `png` turns a figure into pixels.
 
 mod axis;
 mod color_bar;
@@ -28,6 +28,8 @@ mod mark;
 mod metric_bars;
 mod number;
 pub mod palette;
+#[cfg(feature = "png")]
+mod png;
 mod point_labels;
 mod scale_bar;
 mod stacked;
@@ -40,6 +42,8 @@ use error::{finite, positive, within};
 pub use fold_change_scatter::{FoldChangePoint, fold_change_scatter};
 pub use in_situ_map::{MapPanel, class_map, value_map};
 pub use metric_bars::{BarSeries, metric_bars};
+#[cfg(feature = "png")]
+pub use png::png;
 pub use stacked::stacked;
 pub use thousands::thousands;
 

@@ -74,6 +74,24 @@ pub enum PlotError {
         /// Number of columns.
         columns: usize,
     },
+    /// A text cannot be read as SVG.
+    #[cfg(feature = "png")]
+    #[error("the text is not an SVG document: {reason}")]
+    NotSvg {
+        /// What the reader says.
+        reason: String,
+    },
+    /// A picture would have no pixels or too many of them.
+    #[cfg(feature = "png")]
+    #[error("a picture of {width} x {height} pixels at scale {scale} cannot be drawn")]
+    PictureSize {
+        /// Width of the figure.
+        width: f64,
+        /// Height of the figure.
+        height: f64,
+        /// The scale asked for.
+        scale: f64,
+    },
 }
 
 /// Refuses NaN and infinities.
