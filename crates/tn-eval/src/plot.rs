@@ -7,6 +7,7 @@
 //! | figure | function |
 //! |---|---|
 //! | where which cells are, truth beside generated | [`class_map`], [`value_map`] |
+//! | one cell and what is around it | [`neighborhood_crop`] |
 //! | scores of several predictors, with their intervals | [`metric_bars`] |
 //! | predicted against planted or observed log fold changes | [`fold_change_scatter`] |
 //! | several of these in one picture | [`stacked`] |
@@ -26,6 +27,7 @@ mod legend;
 mod map_layout;
 mod mark;
 mod metric_bars;
+mod neighborhood_crop;
 mod number;
 pub mod palette;
 #[cfg(feature = "png")]
@@ -42,6 +44,7 @@ use error::{finite, positive, within};
 pub use fold_change_scatter::{FoldChangePoint, fold_change_scatter};
 pub use in_situ_map::{MapPanel, class_map, value_map};
 pub use metric_bars::{BarSeries, metric_bars};
+pub use neighborhood_crop::{CropCell, Neighborhood, neighborhood_crop};
 #[cfg(feature = "png")]
 pub use png::png;
 pub use stacked::stacked;
