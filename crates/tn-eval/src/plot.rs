@@ -10,6 +10,7 @@
 //! | one cell and what is around it | [`neighborhood_crop`] |
 //! | scores of several predictors, with their intervals | [`metric_bars`] |
 //! | predicted against planted or observed log fold changes | [`fold_change_scatter`] |
+//! | which genes change, and how sure that is | [`volcano`] |
 //! | several of these in one picture | [`stacked`] |
 //!
 //! Classes are told apart by the [`palette`], whose colors remain distinct under the common forms of color blindness; counts
@@ -38,6 +39,7 @@ mod stacked;
 mod svg;
 mod text;
 mod thousands;
+mod volcano;
 
 pub use error::PlotError;
 use error::{finite, positive, within};
@@ -49,6 +51,7 @@ pub use neighborhood_crop::{CropCell, Neighborhood, neighborhood_crop};
 pub use png::png;
 pub use stacked::stacked;
 pub use thousands::thousands;
+pub use volcano::{VolcanoPoint, VolcanoThresholds, volcano};
 
 /// Width of every figure, in pixels.
 const WIDTH: f64 = 900.0;
