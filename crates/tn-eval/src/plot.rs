@@ -11,6 +11,7 @@
 //! | scores of several predictors, with their intervals | [`metric_bars`] |
 //! | predicted against planted or observed log fold changes | [`fold_change_scatter`] |
 //! | which genes change, and how sure that is | [`volcano`] |
+//! | which gene sets are enriched | [`enrichment_dots`] |
 //! | several of these in one picture | [`stacked`] |
 //!
 //! Classes are told apart by the [`palette`], whose colors remain distinct under the common forms of color blindness; counts
@@ -18,6 +19,7 @@
 
 mod axis;
 mod color_bar;
+mod enrichment_dots;
 mod error;
 mod fold_change_scatter;
 mod frame;
@@ -41,6 +43,7 @@ mod text;
 mod thousands;
 mod volcano;
 
+pub use enrichment_dots::{EnrichmentDot, enrichment_dots};
 pub use error::PlotError;
 use error::{finite, positive, within};
 pub use fold_change_scatter::{FoldChangePoint, fold_change_scatter};
