@@ -12,12 +12,15 @@
 //! | predicted against planted or observed log fold changes | [`fold_change_scatter`] |
 //! | which genes change, and how sure that is | [`volcano`] |
 //! | which gene sets are enriched | [`enrichment_dots`] |
+//! | values of several groups of cells | [`box_with_points`] |
 //! | several of these in one picture | [`stacked`] |
 //!
 //! Classes are told apart by the [`palette`], whose colors remain distinct under the common forms of color blindness; counts
 //! are printed by [`thousands`]. With the feature `png`, `png` turns a figure into pixels.
 
 mod axis;
+mod box_statistics;
+mod box_with_points;
 mod color_bar;
 mod enrichment_dots;
 mod error;
@@ -43,6 +46,7 @@ mod text;
 mod thousands;
 mod volcano;
 
+pub use box_with_points::{BoxGroup, box_with_points};
 pub use enrichment_dots::{EnrichmentDot, enrichment_dots};
 pub use error::PlotError;
 use error::{finite, positive, within};
