@@ -13,6 +13,7 @@
 //! | which genes change, and how sure that is | [`volcano`] |
 //! | which gene sets are enriched | [`enrichment_dots`] |
 //! | values of several groups of cells | [`box_with_points`] |
+//! | how strongly groups of cells signal to each other, or any other table | [`heat_map`] |
 //! | several of these in one picture | [`stacked`] |
 //!
 //! Classes are told apart by the [`palette`], whose colors remain distinct under the common forms of color blindness; counts
@@ -28,6 +29,7 @@ mod fold_change_scatter;
 mod frame;
 mod group_names;
 mod header;
+mod heat_map;
 mod in_situ_map;
 mod legend;
 mod map_layout;
@@ -51,6 +53,7 @@ pub use enrichment_dots::{EnrichmentDot, enrichment_dots};
 pub use error::PlotError;
 use error::{finite, positive, within};
 pub use fold_change_scatter::{FoldChangePoint, fold_change_scatter};
+pub use heat_map::{HeatMap, heat_map};
 pub use in_situ_map::{MapPanel, class_map, value_map};
 pub use metric_bars::{BarSeries, metric_bars};
 pub use neighborhood_crop::{CropCell, Neighborhood, neighborhood_crop};
