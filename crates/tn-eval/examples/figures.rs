@@ -1,4 +1,5 @@
-//! Draws the figures of this crate from made-up numbers: `cargo run -p tn-eval --example figures -- FOLDER`.
+//! Draws the figures of this crate from made-up numbers: `cargo run -p tn-eval --example figures -- FOLDER`, and also as PNG
+//! pictures with `--features png`.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -6,7 +7,10 @@ use std::path::PathBuf;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tn_eval::Estimate;
-use tn_eval::plot::{BarSeries, FoldChangePoint, MapPanel, class_map, fold_change_scatter, metric_bars, value_map};
+use tn_eval::plot::{
+    BarSeries, BoxGroup, CropCell, EnrichmentDot, FoldChangePoint, HeatMap, MapPanel, Neighborhood, VolcanoPoint, VolcanoThresholds,
+    box_with_points, class_map, enrichment_dots, fold_change_scatter, heat_map, metric_bars, neighborhood_crop, value_map, volcano,
+};
 use tn_sentence::Position;
 
 const CLASSES: [&str; 15] = [
@@ -35,8 +39,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("value_map.svg", tissue_by_value(&mut rng)?),
         ("metric_bars.svg", predictors()?),
         ("fold_changes.svg", fold_changes(&mut rng)?),
+        ("neighborhood.svg", neighborhood(&mut rng)?),
+        ("volcano.svg", infiltration(&mut rng)?),
+        ("enrichment.svg", enrichment()?),
+        ("boxes.svg", boxes(&mut rng)?),
+        ("heat_map.svg", communication(&mut rng)?),
     ];
     for (name, svg) in figures {
+        #[cfg(feature = "png")]
+        std::fs::write(folder.join(name).with_extension("png"), tn_eval::plot::png(&svg, 2.0)?)?;
         std::fs::write(folder.join(name), svg)?;
     }
     Ok(())
@@ -107,4 +118,89 @@ fn fold_changes(rng: &mut impl Rng) -> Result<String, Box<dyn Error>> {
         })
         .collect();
     Ok(fold_change_scatter("Microglia beside plaques", "planted", "predicted", &genes)?)
+}
+
+/// A microglial cell and what is around it, every cell with the genes it is known by.
+fn neighborhood(rng: &mut impl Rng) -> Result<String, Box<dyn Error>> {
+    let markers = [
+        ("Astrocyte", ["AQP4", "GFAP"]),
+        ("Excitatory", ["SLC17A7", "NEUROD6"]),
+        ("Inhibitory", ["GAD1", "SLC32A1"]),
+        ("Microglia", ["CX3CR1", "P2RY12"]),
+        ("OD Mature 1", ["MBP", "OPALIN"]),
+    ];
+    let cells = (0..46)
+        .map(|_| {
+            let position = Position::new(rng.random_range(430.0..570.0), rng.random_range(330.0..470.0))?;
+            let (class, genes) = markers[rng.random_range(0..markers.len())];
+            Ok(CropCell::new(position, class).with_genes(&genes))
+        })
+        .collect::<Result<Vec<_>, Box<dyn Error>>>()?;
+    let target = CropCell::new(Position::new(500.0, 400.0)?, "Microglia").with_genes(&["SPP1", "CD74", "APOE"]);
+    Ok(neighborhood_crop("A microglial cell to be written", &Neighborhood::new(target, cells).with_reach(60.0).with_classes(CLASSES))?)
+}
+
+/// Most genes do not change; the more a gene changes, the surer it is.
+fn infiltration(rng: &mut impl Rng) -> Result<String, Box<dyn Error>> {
+    let symbols = [
+        "CXCL13", "GZMB", "PDCD1", "LAG3", "HAVCR2", "TIGIT", "IFNG", "CCL5", "NKG7", "PRF1", "IL7R", "CCR7", "TCF7", "SELL", "KLF2",
+        "LEF1",
+    ];
+    let genes: Vec<VolcanoPoint> = (0..2_000)
+        .map(|index| {
+            let log_fold_change = match index {
+                0..10 => rng.random_range(0.6..2.6),
+                10..16 => rng.random_range(-2.0..-0.6),
+                16..140 => rng.random_range(-1.0..1.0),
+                _ => rng.random_range(-0.35..0.35_f64) * rng.random_range(0.0..1.0_f64),
+            };
+            let surprise = 18.0 * log_fold_change.abs() * rng.random_range(0.3..1.0_f64);
+            let gene = symbols.get(index).map_or_else(|| format!("GENE{index}"), ToString::to_string);
+            VolcanoPoint { gene, log_fold_change, fdr: if index == 0 { 0.0 } else { 10_f64.powf(-surprise) } }
+        })
+        .collect();
+    Ok(volcano("T cells among malignant cells against T cells elsewhere", &genes, VolcanoThresholds::default())?)
+}
+
+fn enrichment() -> Result<String, Box<dyn Error>> {
+    let sets = [
+        ("Interferon gamma signaling", 2.31, 0.0, 0.62),
+        ("Antigen processing and presentation", 2.05, 0.002, 0.55),
+        (
+            "Regulation of Insulin-like Growth Factor (IGF) transport and uptake by Insulin-like Growth Factor Binding Proteins (IGFBPs)",
+            1.72,
+            0.018,
+            0.41,
+        ),
+        ("Extracellular matrix organization", 1.60, 0.031, 0.28),
+        ("Chemokine receptors bind chemokines", 1.49, 0.052, 0.35),
+        ("Neuronal system", -1.44, 0.058, 0.22),
+        ("Potassium channels", -1.66, 0.021, 0.30),
+        ("Transmission across chemical synapses", -1.93, 0.006, 0.47),
+    ];
+    let dots = sets.map(|(term, nes, fdr, gene_share)| EnrichmentDot { term: term.to_string(), nes, fdr, gene_share });
+    Ok(enrichment_dots("Olfactory ensheathing cells beside transplanted thalamic neurons", &dots)?)
+}
+
+fn boxes(rng: &mut impl Rng) -> Result<String, Box<dyn Error>> {
+    let mut group = |name: &str, cells: usize, middle: f64| {
+        // The sum of three is close to a bell.
+        let value = |rng: &mut ChaCha8Rng| middle + (0..3).map(|_| rng.random_range(-0.5..0.5)).sum::<f64>();
+        let mut own = ChaCha8Rng::seed_from_u64(rng.random());
+        BoxGroup::new(name, (0..cells).map(|_| value(&mut own)).collect())
+    };
+    let groups = [
+        group("Near MYD88 knock-outs", 61, 1.1),
+        group("Near IRAK1 knock-outs", 18, 1.5),
+        group("Near controls", 420, 1.9),
+        group("Near nobody", 3_000, 1.8),
+    ];
+    Ok(box_with_points("NFKBIA in T cells", "expression, log10(1 + count)", &groups)?)
+}
+
+fn communication(rng: &mut impl Rng) -> Result<String, Box<dyn Error>> {
+    let groups = ["Astrocyte", "Endothelial 1", "Ependymal", "Excitatory", "Inhibitory", "Microglia", "OD Mature 1", "Pericytes"];
+    let values = (0..groups.len() * groups.len()).map(|_| rng.random_range(0.0..0.4_f64).powi(2)).collect();
+    let table = HeatMap::new(groups, groups, values)?.with_axes("sender", "receiver").with_value_name("communication probability");
+    Ok(heat_map("SPP1 signaling", &table)?)
 }

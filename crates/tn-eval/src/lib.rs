@@ -62,6 +62,10 @@
 //! The published NDCG sorts the *predicted* list to make its ideal, and so never punishes a missing gene: one right gene
 //! alone scores 1.0, and random lists score high. [`ndcg_at`] is the standard definition. Tables have both.
 //!
+//! # Features
+//!
+//! - `png`: figures also as PNG pictures (`plot::png`), with an embedded font. Off by default: some thirty packages more.
+//!
 //! # Out of scope
 //!
 //! Reading and writing files is `tn-io`; which prompts make a scenario is `tn-perturb`; clean-up of generated genes is

@@ -1,18 +1,18 @@
 //! Scores of several predictors side by side.
 
-use super::axis::{Axis, round_step};
-use super::legend::{Legend, Swatch};
+use super::axis::{range, round_step};
+use super::frame::Frame;
+use super::group_names::GroupNames;
+use super::header::Header;
+use super::legend::{Entry, Legend, Swatch};
+use super::number::Notation;
 use super::palette::class_color;
-use super::svg::{Anchor, GRID, INK, MUTED, Svg, TextStyle};
-use super::{PlotError, WIDTH};
+use super::svg::{Anchor, INK, Svg, TextStyle};
+use super::text::text_width;
+use super::{MARGIN, PlotError, WIDTH, finite};
 use crate::score::{Estimate, ScoreTable};
 
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 20.0;
-const TITLE: f64 = 44.0;
 const PLOT_HEIGHT: f64 = 300.0;
-/// Bars narrower than this carry no number: it would touch its neighbors.
-const NARROWEST_WITH_NUMBER: f64 = 25.0;
 
 /// The bars of one predictor: a name, and an estimate for each group.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,16 +44,15 @@ impl BarSeries {
     }
 }
 
-/// Draws groups of bars, such as one group for each metric and in each one bar for each predictor, from 0 upwards, with
-/// 95% intervals as whiskers where an estimate has one.
+/// Draws groups of bars, such as one group for each metric and in each one bar for each predictor, from 0 upwards (or
+/// downwards, such as a negative correlation), with 95% intervals as whiskers where an estimate has one.
 ///
-/// Colors follow the order of the series. The legend stands between the title and the bars and takes as many rows as it
-/// needs. Bars wide enough carry their number, two decimals.
+/// Colors follow the order of the series, and repeat after fifteen. The legend stands between the title and the bars and takes
+/// as many rows as it needs. Bars wide enough carry their number.
 ///
 /// # Errors
 ///
-/// No group or no series, a series with another number of values than groups, and NaN, infinite or negative values are
-/// errors.
+/// No group or no series, a series with another number of values than groups, and NaN or infinite values are errors.
 ///
 /// ```
 /// use tn_eval::Estimate;
@@ -66,83 +65,103 @@ impl BarSeries {
 /// # Ok::<(), tn_eval::plot::PlotError>(())
 /// ```
 pub fn metric_bars<G: AsRef<str>>(title: &str, groups: &[G], series: &[BarSeries]) -> Result<String, PlotError> {
-    let highest = validate(title, groups, series)?;
-    let entries = series.iter().enumerate().map(|(index, series)| (series.name.as_str(), class_color(index)));
-    let legend = Legend::new(entries, Swatch::Square, (LEFT, WIDTH - RIGHT));
-    let top = TITLE + legend.height() + 22.0;
-    let bottom = top + PLOT_HEIGHT;
-    let mut svg = Svg::new(WIDTH, bottom + 40.0, title);
-    let style = TextStyle::new(18.0, Anchor::Start).bold();
-    svg.text(20.0, 30.0, title, style);
-    legend.draw(&mut svg, TITLE);
+    validate(title, groups, series)?;
+    let header = Header::new(title, 0.0);
+    let entries = series.iter().enumerate().map(|(index, series)| Entry::new(&series.name, class_color(index), Swatch::Area));
+    let legend = Legend::new(entries, (MARGIN, WIDTH - MARGIN));
+    let range = rounded_range(series);
+    let frame = Frame::unnamed(header.bottom() + legend.height() + 22.0, PLOT_HEIGHT, range);
+    let group_width = (frame.right - frame.left) / groups.len() as f64;
+    let names = GroupNames::new(groups.iter().map(AsRef::as_ref).collect(), group_width);
+    // The numbers of bars that hang from zero stand above the names.
+    let names_top = frame.bottom + if range.0 < 0.0 { 10.0 } else { 0.0 };
+    let mut svg = Svg::new(WIDTH, names_top + names.height() + 14.0, title);
+    header.draw(&mut svg);
+    legend.draw(&mut svg, header.bottom());
+    frame.draw_y(&mut svg, "");
 
-    let step = round_step(highest / 5.0);
-    let axis = Axis::new((0.0, (highest / step).ceil() * step), (bottom, top));
-    for (value, label) in axis.ticks(5) {
-        let y = axis.pixel(value);
-        svg.line((LEFT, y), (WIDTH - RIGHT, y), GRID, 1.0);
-        let style = TextStyle::new(12.0, Anchor::End).color(MUTED);
-        svg.text(LEFT - 8.0, y + 4.0, &label, style);
-    }
-
-    let group_width = (WIDTH - LEFT - RIGHT) / groups.len() as f64;
     let bar_width = (0.82 * group_width / series.len() as f64).min(64.0);
-    for (index, group) in groups.iter().enumerate() {
-        let middle = LEFT + (index as f64 + 0.5) * group_width;
+    let bars = Bars { frame: &frame, lowest: range.0, width: bar_width, notation: Notation::of_values(largest_mean(series)) };
+    for index in 0..groups.len() {
+        let middle = frame.left + (index as f64 + 0.5) * group_width;
         let left = middle - bar_width * series.len() as f64 / 2.0;
         for (position, series) in series.iter().enumerate() {
-            let x = left + position as f64 * bar_width;
-            let estimate = &series.values[index];
-            let y = axis.pixel(estimate.mean);
-            svg.rect(x + 1.0, y, bar_width - 2.0, bottom - y, class_color(position));
-            let whisker = draw_interval(&mut svg, &axis, x + bar_width / 2.0, estimate);
-            if bar_width >= NARROWEST_WITH_NUMBER {
-                let style = TextStyle::new(11.0, Anchor::Middle);
-                let number = format!("{:.2}", estimate.mean);
-                svg.text(x + bar_width / 2.0, y.min(whisker) - 5.0, &number, style);
-            }
+            bars.draw(&mut svg, left + position as f64 * bar_width, position, &series.values[index]);
         }
-        let style = TextStyle::new(13.0, Anchor::Middle);
-        svg.text(middle, bottom + 20.0, group.as_ref(), style);
     }
-    svg.line((LEFT, bottom), (WIDTH - RIGHT, bottom), INK, 1.0);
+    names.draw(&mut svg, frame.left, names_top);
+    let zero = frame.y.pixel(0.0);
+    svg.line((frame.left, zero), (frame.right, zero), INK, 1.0);
     Ok(svg.finish())
 }
 
-/// Draws the interval and returns the pixel of its upper end.
-fn draw_interval(svg: &mut Svg, axis: &Axis, x: f64, estimate: &Estimate) -> f64 {
-    let (Some(low), Some(high)) = (estimate.low, estimate.high) else {
-        return axis.pixel(estimate.mean);
-    };
-    let (low, high) = (axis.pixel(low.max(0.0)), axis.pixel(high));
-    svg.line((x, low), (x, high), INK, 1.2);
-    for y in [low, high] {
-        svg.line((x - 3.5, y), (x + 3.5, y), INK, 1.2);
-    }
-    high
+/// What all bars of a figure share.
+struct Bars<'a> {
+    frame: &'a Frame,
+    lowest: f64,
+    width: f64,
+    notation: Notation,
 }
 
-/// Returns the upper end of the highest bar or whisker.
-fn validate<G: AsRef<str>>(title: &str, groups: &[G], series: &[BarSeries]) -> Result<f64, PlotError> {
+impl Bars<'_> {
+    fn draw(&self, svg: &mut Svg, left: f64, series: usize, estimate: &Estimate) {
+        let (zero, end, middle) = (self.frame.y.pixel(0.0), self.frame.y.pixel(estimate.mean), left + self.width / 2.0);
+        let gap = (self.width / 10.0).min(1.0);
+        svg.rect(left + gap, zero.min(end), self.width - 2.0 * gap, (zero - end).abs(), class_color(series));
+        let (high, low) = match (estimate.low, estimate.high) {
+            (Some(low), Some(high)) => (self.frame.y.pixel(high), self.frame.y.pixel(low.max(self.lowest))),
+            _ => (end, end),
+        };
+        if high < low {
+            let thickness = (self.width / 8.0).clamp(0.3, 1.2);
+            svg.line((middle, low), (middle, high), INK, thickness);
+            let half = 3.5_f64.min(self.width / 4.0);
+            for y in [low, high] {
+                svg.line((middle - half, y), (middle + half, y), INK, thickness);
+            }
+        }
+        let number = self.notation.format(estimate.mean);
+        let style = TextStyle::new(11.0, Anchor::Middle);
+        if text_width(&number, style) <= self.width {
+            let y = if estimate.mean < 0.0 { low.max(end) + 13.0 } else { high.min(end) - 5.0 };
+            svg.text(middle, y, &number, style);
+        }
+    }
+}
+
+/// The range of all bars and whiskers, from 0 and to round numbers.
+fn rounded_range(series: &[BarSeries]) -> (f64, f64) {
+    let values = series.iter().flat_map(|series| &series.values);
+    let ends = values.flat_map(|estimate| [Some(0.0), Some(estimate.mean), estimate.low, estimate.high]).flatten();
+    let (low, high) = range(ends).unwrap_or_default();
+    // The whisker of a mean above 0 may end below it, where there is nothing to see.
+    let low = if series.iter().flat_map(|series| &series.values).all(|estimate| estimate.mean >= 0.0) { 0.0 } else { low };
+    if low == high {
+        return (0.0, 1.0);
+    }
+    let step = round_step((high / 5.0 - low / 5.0).max(f64::MIN_POSITIVE));
+    (((low / step).floor() * step).max(f64::MIN), ((high / step).ceil() * step).min(f64::MAX))
+}
+
+fn largest_mean(series: &[BarSeries]) -> f64 {
+    series.iter().flat_map(|series| &series.values).map(|estimate| estimate.mean.abs()).fold(0.0, f64::max)
+}
+
+fn validate<G: AsRef<str>>(title: &str, groups: &[G], series: &[BarSeries]) -> Result<(), PlotError> {
     if groups.is_empty() || series.is_empty() {
         return Err(PlotError::Empty { title: title.to_string() });
     }
-    let mut highest = 0.0_f64;
     for BarSeries { name, values } in series {
         if values.len() != groups.len() {
             return Err(PlotError::LengthMismatch { series: name.clone(), found: values.len(), expected: groups.len() });
         }
         for (group, estimate) in groups.iter().zip(values) {
-            let ends = [Some(estimate.mean), estimate.low, estimate.high];
-            if let Some(value) = ends.into_iter().flatten().find(|end| !end.is_finite()) {
-                let label = format!("{} of {name}", group.as_ref());
-                return Err(PlotError::NotFinite { label, value });
+            for end in [Some(estimate.mean), estimate.low, estimate.high].into_iter().flatten() {
+                finite(end, || format!("{} of {name}", group.as_ref()))?;
             }
-            highest = highest.max(estimate.high.unwrap_or(0.0)).max(estimate.mean);
         }
     }
-    // All zero: an axis all the same.
-    Ok(if highest > 0.0 { highest } else { 1.0 })
+    Ok(())
 }
 
 #[cfg(test)]
@@ -176,6 +195,14 @@ mod tests {
     fn zeros_are_drawn() {
         let zero = BarSeries::new("random", vec![Estimate::from_values([0.0, 0.0])]);
         assert!(metric_bars("Scores", &["overlap@10"], &[zero]).is_ok());
+    }
+
+    #[test]
+    fn negative_bars_hang_from_zero() {
+        let series = BarSeries::new("model", vec![Estimate { mean: -0.4, low: Some(-0.5), high: Some(-0.3) }]);
+        assert_eq!(rounded_range(std::slice::from_ref(&series)), (-0.5, 0.0));
+        let svg = metric_bars("Spearman", &["MYD88"], &[series]).unwrap();
+        assert!(svg.contains(">−0.40<"));
     }
 
     #[test]
