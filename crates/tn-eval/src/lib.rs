@@ -49,6 +49,8 @@
 //! | probabilities and rankings | whether they come true as often as they say | [`ReliabilityTable`] |
 //! | groups of cells | the genes that differ between them | [`DifferentialExpression`] |
 //! | cells | the genes that vary most | [`HighlyVariableGenes`] |
+//! | genes with scores, and sets of genes | the sets at the top or at the bottom | [`Prerank`] |
+//! | a list of genes, and sets of genes | the sets it is about | [`OverRepresentation`] |
 //! | many p-values | false discovery rates | [`benjamini_hochberg`] |
 //! | generated and observed cells | whether their distributions are alike | [`distribution`] |
 //! | expression read from a file, or reconstructed | a matrix that statistics take | [`ExpressionMatrix`] |
@@ -78,10 +80,12 @@ pub mod communication;
 mod correlation;
 mod differential_expression;
 pub mod distribution;
+mod enrichment;
 mod expression;
 mod expression_matrix;
 mod false_discovery;
 mod fold_change_agreement;
+mod gene_sets;
 mod highly_variable;
 mod marker_auroc;
 mod niche;
@@ -99,10 +103,12 @@ pub use correlation::{Correlation, CorrelationError, average_ranks, pearson, spe
 pub use differential_expression::{
     DifferentialExpression, DifferentialExpressionError, DifferentialGene, DifferentialTable, GeneOrder, Reference, log2_fold_change,
 };
+pub use enrichment::{EnrichedSet, EnrichmentError, OverRepresentation, Prerank, PrerankTable, SetOverlap};
 pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, ExpressionModel};
 pub use expression_matrix::{ExpressionMatrix, ExpressionMatrixError, GeneColumns};
 pub use false_discovery::benjamini_hochberg;
 pub use fold_change_agreement::{DEFAULT_FOLD_CHANGE_CAP, fold_change_agreement};
+pub use gene_sets::{GeneMatch, GeneSet, GeneSetError, GeneSets, Spelling, SymbolCase};
 pub use highly_variable::{GeneVariability, HighlyVariableGenes, HighlyVariableGenesError};
 pub use marker_auroc::{MarkerAuroc, MarkerAurocError, marker_auroc};
 pub use niche::{NeighborhoodComposition, NicheError, NicheLevel, niche_levels};
