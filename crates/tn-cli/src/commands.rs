@@ -1,14 +1,23 @@
 //! The commands, one file each.
 
+mod auroc;
 mod baseline;
+mod communicate;
+mod de;
 mod encode;
+mod express;
+mod expression_options;
 mod generate;
+mod gsea;
 mod inspect;
 mod merge;
 mod model_options;
+mod normalize_options;
 mod patch;
 mod prompts;
+mod proximity;
 mod score;
+mod section_options;
 mod simulate;
 mod split;
 mod surprise;
@@ -51,6 +60,19 @@ pub(crate) enum Command {
     Baseline(baseline::Baseline),
     /// Score generated cells against the observed ones
     Score(score::Score),
+    /// Turn ranks into expression
+    #[command(subcommand)]
+    Express(express::Express),
+    /// Label the cells of a class by whether another class is near
+    Proximity(proximity::Proximity),
+    /// Find the genes that differ between groups of cells
+    De(de::De),
+    /// Find the gene sets at the top and at the bottom of a ranking
+    Gsea(gsea::Gsea),
+    /// Tell how well markers separate cell types
+    Auroc(auroc::Auroc),
+    /// Infer which groups of cells may speak to each other
+    Communicate(communicate::Communicate),
     /// Ask a model how probable observed cells are, and what each neighbor tells about them
     Surprise(surprise::Surprise),
 }
@@ -71,6 +93,12 @@ impl Command {
             Self::Generate(command) => command.run(global.seed, console),
             Self::Baseline(command) => command.run(global.seed),
             Self::Score(command) => command.run(),
+            Self::Express(command) => command.run(global.seed),
+            Self::Proximity(command) => command.run(global.seed),
+            Self::De(command) => command.run(),
+            Self::Gsea(command) => command.run(global.seed),
+            Self::Auroc(command) => command.run(),
+            Self::Communicate(command) => command.run(global.seed),
             Self::Surprise(command) => command.run(global.seed, console),
         }
     }

@@ -7,15 +7,18 @@ use std::process::ExitCode;
 
 use data_fixtures::{ConfigError as SimulationError, SimulateError};
 use thiserror::Error;
-use tissuenarrator::eval::ScoreError;
 use tissuenarrator::eval::baseline::BaselineError;
-use tissuenarrator::io::{EncodeSectionError, InspectError, ReadError, TableError};
+use tissuenarrator::eval::communication::{CommunicationError, PairTableError};
+use tissuenarrator::eval::{
+    DifferentialExpressionError, EnrichmentError, ExpressionFitError, ExpressionMatrixError, GeneSetError, MarkerAurocError, ScoreError,
+};
+use tissuenarrator::io::{EncodeSectionError, InspectError, ReadError, TableError, WriteError};
 use tissuenarrator::model::generation::{GenerateError, RemoteError};
 use tissuenarrator::model::likelihood::LikelihoodError;
 use tissuenarrator::model::training::TrainError;
 use tissuenarrator::model::{CheckpointError, ChunkError, DeviceError, TokenizerError};
-use tissuenarrator::sentence::{GeneAliasError, VocabularyError};
-use tissuenarrator::spatial::{BinGridError, SplitError, TaskError};
+use tissuenarrator::sentence::{GeneAliasError, PositionError, VocabularyError};
+use tissuenarrator::spatial::{BinGridError, RadiusGraphError, SplitError, TaskError};
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +89,42 @@ pub(crate) enum CliError {
     Baseline(#[from] BaselineError),
     #[error("{} cannot be scored", path.display())]
     Score { path: PathBuf, source: ScoreError },
+    #[error("the expression in {} cannot be used", path.display())]
+    Expression { path: PathBuf, source: ExpressionMatrixError },
+    #[error("groups of {} cannot be compared", path.display())]
+    De { path: PathBuf, source: DifferentialExpressionError },
+    #[error("the gene sets of {} cannot be used", path.display())]
+    GeneSets { path: PathBuf, source: GeneSetError },
+    #[error("the ranking of {} cannot be analyzed", path.display())]
+    Enrichment { path: PathBuf, source: EnrichmentError },
+    #[error("line {line} of {} is no gene and score separated by a tab: {found:?}", path.display())]
+    Ranking { path: PathBuf, line: usize, found: String },
+    #[error("{} has the groups {}{}", path.display(), list(groups), asked.as_ref().map(|asked| format!(", not {asked:?}")).unwrap_or_default())]
+    Group { path: PathBuf, asked: Option<String>, groups: Vec<String> },
+    #[error("{} has cells that are not in {file}", path.display())]
+    OtherCells { path: PathBuf, file: String },
+    #[error("{} holds no markers by cell type", path.display())]
+    NoMarkers { path: PathBuf, source: serde_json::Error },
+    #[error("markers cannot be compared in {}", path.display())]
+    Auroc { path: PathBuf, source: MarkerAurocError },
+    #[error("{} cannot be used", path.display())]
+    Pairs { path: PathBuf, source: PairTableError },
+    #[error("no communication can be inferred from {}", path.display())]
+    Communication { path: PathBuf, source: CommunicationError },
+    #[error(transparent)]
+    Neighbors(#[from] RadiusGraphError),
+    #[error("no line can be fitted to the expression in {}", path.display())]
+    ExpressionFit { path: PathBuf, source: ExpressionFitError },
+    #[error("{} is no fit of expression to rank", path.display())]
+    NoFit { path: PathBuf, source: serde_json::Error },
+    #[error("cell {cell} of {} has no place", path.display())]
+    NoPlace { path: PathBuf, cell: String, source: PositionError },
+    #[error(transparent)]
+    WriteH5ad(#[from] WriteError),
+    #[error("{file} has no column {column:?}; columns are {}", list(columns))]
+    MissingColumn { file: String, column: String, option: &'static str, columns: Vec<String> },
+    #[error("no cell of {} is of the class {class:?}; classes are {}", path.display(), list(classes))]
+    UnknownClass { path: PathBuf, option: &'static str, class: String, classes: Vec<String> },
     #[error("the gene panel of {} cannot be used", path.display())]
     Panel { path: PathBuf, source: VocabularyError },
 
@@ -189,6 +228,7 @@ impl CliError {
             | Self::Print(_)
             | Self::Json(_)
             | Self::Signals(_)
+            | Self::WriteH5ad(_)
             | Self::Device(_)
             | Self::Threads(_) => Running,
             Self::Simulate(error) => match error {
@@ -236,6 +276,23 @@ impl CliError {
             | Self::Likelihood(_)
             | Self::Baseline(_)
             | Self::Score { .. }
+            | Self::Expression { .. }
+            | Self::ExpressionFit { .. }
+            | Self::De { .. }
+            | Self::OtherCells { .. }
+            | Self::GeneSets { .. }
+            | Self::Enrichment { .. }
+            | Self::Ranking { .. }
+            | Self::Group { .. }
+            | Self::NoMarkers { .. }
+            | Self::Auroc { .. }
+            | Self::Pairs { .. }
+            | Self::Communication { .. }
+            | Self::Neighbors(_)
+            | Self::NoFit { .. }
+            | Self::NoPlace { .. }
+            | Self::MissingColumn { .. }
+            | Self::UnknownClass { .. }
             | Self::Panel { .. }
             | Self::GeneAliases { .. }
             | Self::EmptyPanel { .. }
@@ -260,6 +317,16 @@ impl CliError {
                 Some(column) => format!("name others with {option}, for example {option} {column}"),
                 None => "copy columns of the expression file with `tn encode --columns`".to_owned(),
             },
+            Self::De { source: DifferentialExpressionError::UnknownGroup { .. }, .. } => {
+                "name others with --group and --reference".to_owned()
+            }
+            Self::Group { .. } => "name one with --group".to_owned(),
+            Self::Enrichment { source: EnrichmentError::NoSets { .. }, .. } => {
+                "allow other sizes with --min-size and --max-size, or other spellings with --ignore-case".to_owned()
+            }
+            Self::OtherCells { .. } => "give the groups of the cells of this file".to_owned(),
+            Self::NoFit { .. } => "make one with `tn express fit`".to_owned(),
+            Self::MissingColumn { option, .. } | Self::UnknownClass { option, .. } => format!("name another with {option}"),
             Self::UnknownSplit { .. } => "name others with --split".to_owned(),
             Self::Split(SplitError::AlreadySplit { .. }) => "give all cells new splits with --replace".to_owned(),
             Self::Split(SplitError::TooFew { block_width: None, .. }) => "divide sections into blocks with --block UM".to_owned(),

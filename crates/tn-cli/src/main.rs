@@ -15,6 +15,7 @@ mod progress;
 mod ranges;
 mod report;
 mod run_record;
+mod statistic_tables;
 mod task_run;
 
 use std::process::ExitCode;
