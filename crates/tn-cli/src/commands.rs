@@ -14,6 +14,7 @@ mod merge;
 mod model_options;
 mod normalize_options;
 mod patch;
+mod plot;
 mod prompts;
 mod proximity;
 mod score;
@@ -73,6 +74,9 @@ pub(crate) enum Command {
     Auroc(auroc::Auroc),
     /// Infer which groups of cells may speak to each other
     Communicate(communicate::Communicate),
+    /// Draw a figure from a table
+    #[command(subcommand)]
+    Plot(plot::Plot),
     /// Ask a model how probable observed cells are, and what each neighbor tells about them
     Surprise(surprise::Surprise),
 }
@@ -99,6 +103,7 @@ impl Command {
             Self::Gsea(command) => command.run(global.seed),
             Self::Auroc(command) => command.run(),
             Self::Communicate(command) => command.run(global.seed),
+            Self::Plot(command) => command.run(),
             Self::Surprise(command) => command.run(global.seed, console),
         }
     }

@@ -9,6 +9,7 @@ use data_fixtures::{ConfigError as SimulationError, SimulateError};
 use thiserror::Error;
 use tissuenarrator::eval::baseline::BaselineError;
 use tissuenarrator::eval::communication::{CommunicationError, PairTableError};
+use tissuenarrator::eval::plot::PlotError;
 use tissuenarrator::eval::{
     DifferentialExpressionError, EnrichmentError, ExpressionFitError, ExpressionMatrixError, GeneSetError, MarkerAurocError, ScoreError,
 };
@@ -101,6 +102,17 @@ pub(crate) enum CliError {
     Ranking { path: PathBuf, line: usize, found: String },
     #[error("{} has the groups {}{}", path.display(), list(groups), asked.as_ref().map(|asked| format!(", not {asked:?}")).unwrap_or_default())]
     Group { path: PathBuf, asked: Option<String>, groups: Vec<String> },
+    #[error("the figure cannot be drawn")]
+    Plot(#[from] PlotError),
+    #[error("{} ends neither in .svg nor in .png", path.display())]
+    NoFigure { path: PathBuf },
+    #[error("{} cannot be written: this program was built without the feature png", path.display())]
+    #[cfg_attr(feature = "png", expect(dead_code, reason = "what other builds say"))]
+    PngNotBuilt { path: PathBuf },
+    #[error("{} has no such section; sections are {}", path.display(), list(sections))]
+    UnknownSection { path: PathBuf, sections: Vec<String> },
+    #[error("{} has no task of cell {cell:?}", path.display())]
+    UnknownCell { path: PathBuf, cell: String },
     #[error("{} has cells that are not in {file}", path.display())]
     OtherCells { path: PathBuf, file: String },
     #[error("{} holds no markers by cell type", path.display())]
@@ -219,6 +231,8 @@ impl CliError {
             | Self::Device(DeviceError::NotBuiltIn { .. } | DeviceError::Unknown { .. } | DeviceError::NoBf16 { .. })
             | Self::UnfinishedRun { .. }
             | Self::OutputIsInput { .. }
+            | Self::NoFigure { .. }
+            | Self::PngNotBuilt { .. }
             | Self::NotH5ad { .. } => Usage,
             Self::Servers(RemoteError::Failed { .. } | RemoteError::Refused { .. }) => Running,
             Self::Servers(_) => Usage,
@@ -280,6 +294,9 @@ impl CliError {
             | Self::ExpressionFit { .. }
             | Self::De { .. }
             | Self::OtherCells { .. }
+            | Self::Plot(_)
+            | Self::UnknownSection { .. }
+            | Self::UnknownCell { .. }
             | Self::GeneSets { .. }
             | Self::Enrichment { .. }
             | Self::Ranking { .. }
@@ -324,6 +341,9 @@ impl CliError {
             Self::Enrichment { source: EnrichmentError::NoSets { .. }, .. } => {
                 "allow other sizes with --min-size and --max-size, or other spellings with --ignore-case".to_owned()
             }
+            Self::PngNotBuilt { .. } => "write an .svg, or build with --features png".to_owned(),
+            Self::UnknownSection { .. } => "name others with --section".to_owned(),
+            Self::UnknownCell { .. } => "name another with --cell".to_owned(),
             Self::OtherCells { .. } => "give the groups of the cells of this file".to_owned(),
             Self::NoFit { .. } => "make one with `tn express fit`".to_owned(),
             Self::MissingColumn { option, .. } | Self::UnknownClass { option, .. } => format!("name another with {option}"),

@@ -40,9 +40,14 @@ pub(crate) fn write(panel: &Vocabulary, path: &Path) -> Result<(), CliError> {
 
 /// Writes a text file completely or not at all.
 pub(crate) fn write_text(text: &str, path: &Path) -> Result<(), CliError> {
+    write_bytes(text.as_bytes(), path)
+}
+
+/// Writes a file completely or not at all.
+pub(crate) fn write_bytes(bytes: &[u8], path: &Path) -> Result<(), CliError> {
     let write = || {
         let mut file = AtomicFile::create(path)?;
-        std::io::Write::write_all(&mut file, text.as_bytes())?;
+        std::io::Write::write_all(&mut file, bytes)?;
         file.commit()
     };
     write().map_err(|source| CliError::Write { path: path.to_owned(), source })

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use tissuenarrator::eval::{DifferentialExpression, DifferentialExpressionError, DifferentialTable, ExpressionMatrix};
 use tissuenarrator::io::{PROVENANCE_KEY, Provenance, TableReader, TableWriter};
 use tissuenarrator::sentence::LogarithmBase;
@@ -95,10 +95,8 @@ impl De {
             }
         }
         writer.finish()?;
-        Ok(Report::summary(json!({
-            "log_base": base.to_string(),
-            "groups": tables.iter().map(|table| (table.group().to_owned(), summary(table))).collect::<serde_json::Map<_, _>>(),
-        })))
+        let groups: Map<String, Value> = tables.iter().map(|table| (table.group().to_owned(), summary(table))).collect();
+        Report::with_text(&json!({ "log_base": base.to_string(), "groups": groups }), text(base, &tables))
     }
 
     fn compare(
@@ -174,7 +172,7 @@ impl De {
 }
 
 /// Says how many cells and genes were compared, and which genes stand out.
-fn summary(table: &DifferentialTable) -> serde_json::Value {
+fn summary(table: &DifferentialTable) -> Value {
     let significant = table.significant(0.0, 0.05).count();
     let first: Vec<&str> = table.genes().iter().take(SHOWN_GENES).map(|row| row.gene.as_str()).collect();
     let last: Vec<&str> = table.genes().iter().rev().take(SHOWN_GENES).map(|row| row.gene.as_str()).collect();
@@ -186,4 +184,17 @@ fn summary(table: &DifferentialTable) -> serde_json::Value {
         "highest": first,
         "lowest": last,
     })
+}
+
+/// A line for each group: how many cells and genes were compared, and which genes stand out.
+fn text(base: LogarithmBase, tables: &[DifferentialTable]) -> String {
+    let width = tables.iter().map(|table| table.group().chars().count()).max().unwrap_or(0);
+    let line = |table: &DifferentialTable| {
+        let first: Vec<&str> = table.genes().iter().take(SHOWN_GENES).map(|row| row.gene.as_str()).collect();
+        let (group, significant) = (table.group(), table.significant(0.0, 0.05).count());
+        let sizes = format!("{} cells against {}", table.n_group(), table.n_reference());
+        format!("{group:<width$}  {sizes}, {significant} of {} genes below an FDR of 0.05: {}\n", table.genes().len(), first.join(", "))
+    };
+    let head = format!("fold changes assume logarithms of base {base}\n");
+    head + &tables.iter().map(line).collect::<String>()
 }

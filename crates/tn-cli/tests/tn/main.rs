@@ -10,6 +10,7 @@ mod resume;
 mod server;
 mod servers;
 mod splits;
+mod statistics;
 mod surprise;
 mod tokens;
 mod usage;
