@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use statrs::function::beta::beta_reg;
+use statrs::function::erf::erfc;
 use thiserror::Error;
 
 /// A correlation coefficient and how surprising it would be between unrelated values.
@@ -79,6 +80,78 @@ pub fn pearson(x: &[f64], y: &[f64]) -> Result<Correlation, CorrelationError> {
 pub fn spearman(x: &[f64], y: &[f64]) -> Result<Correlation, CorrelationError> {
     validate(x, y)?;
     product_moment(&average_ranks(x), &average_ranks(y))
+}
+
+/// Computes Kendall's rank correlation τ-b: how many more pairs are in the same order than in the opposite one.
+///
+/// `τ = (C - D) / √((C + D + T_x)(C + D + T_y))` with `C` pairs in the same and `D` in the opposite order, `T_x` those equal in x only, `T_y`
+/// those equal in y only. The p-value is that of the normal approximation with ties, as `scipy.stats.kendalltau(method='asymptotic')`;
+/// below some ten pairs it is rough. Takes `n log n` steps. Kendall, Biometrika 33, 239 (1945); Knight, Journal of the American
+/// Statistical Association 61, 436 (1966).
+///
+/// ```
+/// let tau = tn_eval::kendall_tau(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0])?;
+/// assert!((tau.coefficient - 1.0 / 3.0).abs() < 1e-12);
+/// # Ok::<(), tn_eval::CorrelationError>(())
+/// ```
+///
+/// # Errors
+///
+/// As [`pearson`].
+pub fn kendall_tau(x: &[f64], y: &[f64]) -> Result<Correlation, CorrelationError> {
+    validate(x, y)?;
+    let n = x.len();
+    // Adding 0.0 turns -0.0 into 0.0.
+    let mut pairs: Vec<(f64, f64)> = x.iter().zip(y).map(|(x, y)| (x + 0.0, y + 0.0)).collect();
+    pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let tied_both = tied_pairs(pairs.chunk_by(|a, b| a == b).map(<[_]>::len));
+    let x_ties: Vec<usize> = pairs.chunk_by(|a, b| a.0 == b.0).map(<[_]>::len).collect();
+    let mut by_y: Vec<f64> = pairs.into_iter().map(|(_, y)| y).collect();
+    let discordant = sort_counting_inversions(&mut by_y);
+    let y_ties: Vec<usize> = by_y.chunk_by(|a, b| a == b).map(<[_]>::len).collect();
+    let (tied_x, tied_y) = (tied_pairs(x_ties.iter().copied()), tied_pairs(y_ties.iter().copied()));
+    let all = (n * (n - 1) / 2) as f64;
+    if tied_x == all || tied_y == all {
+        return Err(CorrelationError::Constant);
+    }
+    let difference = all - tied_x - tied_y + tied_both - 2.0 * discordant as f64;
+    let coefficient = (difference / (all - tied_x).sqrt() / (all - tied_y).sqrt()).clamp(-1.0, 1.0);
+    let sum = |ties: &[usize], term: fn(f64) -> f64| ties.iter().map(|&t| term(t as f64)).sum::<f64>();
+    let (x_0, y_0) = (sum(&x_ties, |t| t * (t - 1.0) * (t - 2.0)), sum(&y_ties, |t| t * (t - 1.0) * (t - 2.0)));
+    let (x_1, y_1) = (sum(&x_ties, |t| t * (t - 1.0) * (2.0 * t + 5.0)), sum(&y_ties, |t| t * (t - 1.0) * (2.0 * t + 5.0)));
+    let (n_pairs, size) = (2.0 * all, n as f64);
+    let mut variance = (n_pairs * (2.0 * size + 5.0) - x_1 - y_1) / 18.0 + 2.0 * tied_x * tied_y / n_pairs;
+    if n > 2 {
+        variance += x_0 * y_0 / (9.0 * n_pairs * (size - 2.0));
+    }
+    let p_value = erfc(difference.abs() / variance.sqrt() / std::f64::consts::SQRT_2);
+    Ok(Correlation { coefficient, p_value, n })
+}
+
+fn tied_pairs(ties: impl Iterator<Item = usize>) -> f64 {
+    ties.map(|t| (t * (t - 1) / 2) as f64).sum()
+}
+
+/// Sorts, and returns how many pairs were in the wrong order.
+fn sort_counting_inversions(values: &mut [f64]) -> u64 {
+    if values.len() < 2 {
+        return 0;
+    }
+    let (left, right) = values.split_at_mut(values.len() / 2);
+    let mut inversions = sort_counting_inversions(left) + sort_counting_inversions(right);
+    let mut merged = Vec::with_capacity(left.len() + right.len());
+    let mut next = 0;
+    for (place, &value) in left.iter().enumerate() {
+        while next < right.len() && right[next] < value {
+            merged.push(right[next]);
+            inversions += (left.len() - place) as u64;
+            next += 1;
+        }
+        merged.push(value);
+    }
+    merged.extend_from_slice(&right[next..]);
+    values.copy_from_slice(&merged);
+    inversions
 }
 
 /// Returns the rank of each value, 1 for the smallest; equal values share the mean of their ranks.

@@ -39,7 +39,8 @@
 //! |---|---|---|
 //! | a table of generated cells | scores with intervals, over all and by class | [`score_generated`] |
 //! | a predictor and tasks | the same | [`score_cells`] |
-//! | two ranked lists | one number | [`overlap_at`], [`recall_at`], [`ndcg_at`], [`ndcg_published_at`] |
+//! | two ranked lists | one number | [`overlap_at`], [`recall_at`], [`ndcg_at`], [`ndcg_published_at`], [`rank_biased_overlap`], [`shared_kendall`] |
+//! | the same, of two predictors | whether one is better | [`score_each`], [`CellScores::compare`] |
 //! | numbers of the published program | the same, to the digit | [`evaluate_block`] |
 //! | tasks | what a model has to beat | [`baseline`] |
 //! | ranked genes | expression | [`ExpressionFitter`], [`ExpressionModel`] |
@@ -99,7 +100,7 @@ mod score;
 pub use auroc::{AurocError, auroc};
 pub use baseline::{predict_tasks, score_cells};
 pub use calibration::{CalibrationError, ReliabilityBin, ReliabilityTable};
-pub use correlation::{Correlation, CorrelationError, average_ranks, pearson, spearman};
+pub use correlation::{Correlation, CorrelationError, average_ranks, kendall_tau, pearson, spearman};
 pub use differential_expression::{
     DifferentialExpression, DifferentialExpressionError, DifferentialGene, DifferentialTable, GeneOrder, Reference, log2_fold_change,
 };
@@ -113,6 +114,12 @@ pub use highly_variable::{GeneVariability, HighlyVariableGenes, HighlyVariableGe
 pub use marker_auroc::{MarkerAuroc, MarkerAurocError, marker_auroc};
 pub use niche::{NeighborhoodComposition, NicheError, NicheLevel, niche_levels};
 pub use published::{BlockEvaluation, CutoffEvaluation, evaluate_block};
-pub use ranking_metrics::{ndcg, ndcg_at, ndcg_published, ndcg_published_at, overlap_at, recall_at};
+pub use ranking_metrics::{
+    RBO_PERSISTENCE, ndcg, ndcg_at, ndcg_published, ndcg_published_at, overlap_at, rank_biased_overlap, recall_at, shared_kendall,
+    shared_spearman,
+};
 pub use response::{GeneResponse, Response, ResponseError, ResponseMeasure};
-pub use score::{ClassScore, Estimate, Metric, MetricScore, ScoreError, ScoreTable, score_generated};
+pub use score::{
+    Bootstrap, CellScores, ClassScore, Estimate, Metric, MetricScore, PairedComparison, PairedComparisonError, ScoreError, ScoreTable,
+    ScoredCell, score_each, score_generated,
+};

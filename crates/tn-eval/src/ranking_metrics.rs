@@ -20,7 +20,9 @@
 //! [`overlap_at`] and [`ndcg_published_at`] are the published forms. They never punish a gene that is missing: one
 //! right gene, alone, scores 1.0 in both. [`recall_at`] and [`ndcg_at`] do.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+
+use crate::correlation::{Correlation, kendall_tau, spearman};
 
 /// Returns the share of the predicted top `k` that is in the true top `k`, the published overlap:
 /// `|P ∩ T| / |P|` with `P` and `T` the sets of the first `k` genes.
@@ -113,6 +115,97 @@ pub fn ndcg_published_at<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &
 #[must_use]
 pub fn ndcg_published<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &[T]) -> f64 {
     ndcg_published_at(predicted, truth, usize::MAX)
+}
+
+/// The persistence of [`rank_biased_overlap`] in score tables: the first ten genes have 86% of the weight.
+pub const RBO_PERSISTENCE: f64 = 0.9;
+
+/// Returns the rank-biased overlap of two lists, extrapolated to infinite depth, in 0 to 1: order counts, the first places most.
+///
+/// With `X_d` the number of genes that the first `d` of both lists share, `s` and `l` the shorter and the longer length, and the
+/// persistence `p`, the chance to look at the next place:
+///
+/// ```text
+/// RBO = (1 - p)/p · (Σ_{d=1..l} X_d/d · p^d + Σ_{d=s+1..l} X_s (d - s)/(s d) · p^d) + ((X_l - X_s)/l + X_s/s) · p^l
+/// ```
+///
+/// Webber, Moffat and Zobel, ACM Transactions on Information Systems 28, 20 (2010), equation 32. A gene that occurs twice counts at its
+/// first place. `p` outside of 0 to 1, ends excluded, gives NaN.
+///
+/// ```
+/// use tn_eval::{RBO_PERSISTENCE, rank_biased_overlap};
+///
+/// let truth = ["GAD1", "SLC32A1", "CALB2", "RELN"];
+/// let rbo = |predicted: &[&str]| rank_biased_overlap(predicted, &truth, RBO_PERSISTENCE);
+/// assert!((rbo(&truth) - 1.0).abs() < 1e-12);
+/// assert!(rbo(&["GAD1", "SLC32A1", "RELN", "CALB2"]) > rbo(&["RELN", "CALB2", "SLC32A1", "GAD1"]));
+/// ```
+#[must_use]
+pub fn rank_biased_overlap<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &[T], persistence: f64) -> f64 {
+    let (predicted, truth) = (in_order(predicted), in_order(truth));
+    let places: HashMap<&str, usize> = truth.iter().enumerate().map(|(place, gene)| (*gene, place)).collect();
+    let depths = predicted.iter().enumerate().filter_map(|(place, gene)| Some(place.max(*places.get(gene)?) + 1));
+    rank_biased_overlap_of_depths(depths, predicted.len(), truth.len(), persistence)
+}
+
+/// Computes [`rank_biased_overlap`] from the depths at which the lists have found each gene that they share.
+pub(crate) fn rank_biased_overlap_of_depths(depths: impl Iterator<Item = usize>, predicted: usize, truth: usize, persistence: f64) -> f64 {
+    let (short, long) = (predicted.min(truth), predicted.max(truth));
+    if short == 0 {
+        return 0.0;
+    }
+    if !(persistence > 0.0 && persistence < 1.0) {
+        return f64::NAN;
+    }
+    let mut found = vec![0_usize; long + 1];
+    depths.for_each(|depth| found[depth] += 1);
+    let (mut shared, mut shared_short, mut weight, mut sum) = (0, 0, 1.0, 0.0);
+    for (depth, found) in found.into_iter().enumerate().skip(1) {
+        weight *= persistence;
+        shared += found;
+        sum += shared as f64 / depth as f64 * weight;
+        if depth <= short {
+            shared_short = shared;
+        } else {
+            sum += shared_short as f64 * (depth - short) as f64 / (short * depth) as f64 * weight;
+        }
+    }
+    let tail = (shared - shared_short) as f64 / long as f64 + shared_short as f64 / short as f64;
+    (1.0 - persistence) / persistence * sum + tail * weight
+}
+
+/// Returns how alike two lists order the genes that they share: [`kendall_tau`](crate::kendall_tau) of their ranks.
+///
+/// Says nothing about genes that are missing. A gene that occurs twice counts at its first place. `None` where fewer than two genes are
+/// shared.
+///
+/// ```
+/// let shared = tn_eval::shared_kendall(&["GAD1", "RELN", "NPY"], &["GAD1", "CALB2", "RELN"]).unwrap();
+/// assert_eq!((shared.coefficient, shared.n), (1.0, 2));
+/// ```
+#[must_use]
+pub fn shared_kendall<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &[T]) -> Option<Correlation> {
+    let (x, y) = shared_ranks(predicted, truth);
+    kendall_tau(&x, &y).ok()
+}
+
+/// Returns [`spearman`](crate::spearman) of the ranks of the genes that two lists share; see [`shared_kendall`].
+#[must_use]
+pub fn shared_spearman<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &[T]) -> Option<Correlation> {
+    let (x, y) = shared_ranks(predicted, truth);
+    spearman(&x, &y).ok()
+}
+
+fn shared_ranks<P: AsRef<str>, T: AsRef<str>>(predicted: &[P], truth: &[T]) -> (Vec<f64>, Vec<f64>) {
+    let (predicted, truth) = (in_order(predicted), in_order(truth));
+    let places: HashMap<&str, usize> = truth.iter().enumerate().map(|(place, gene)| (*gene, place)).collect();
+    predicted.iter().enumerate().filter_map(|(place, gene)| Some((place as f64, *places.get(gene)? as f64))).unzip()
+}
+
+/// Returns the distinct genes of a list by their first places.
+fn in_order<T: AsRef<str>>(list: &[T]) -> Vec<&str> {
+    let mut seen = HashSet::new();
+    list.iter().map(AsRef::as_ref).filter(|gene| seen.insert(*gene)).collect()
 }
 
 fn first<T>(list: &[T], k: usize) -> &[T] {

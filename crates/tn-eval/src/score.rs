@@ -1,7 +1,10 @@
 //! Scores of a table of generated cells.
 
+mod cells;
 mod estimate;
+mod matches;
 mod metric;
+mod paired;
 mod table;
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,10 +13,14 @@ use rayon::prelude::*;
 use thiserror::Error;
 use tn_sentence::{CellSentence, GeneRanking, GeneratedRecord, TaskRecord};
 
+pub use cells::{Bootstrap, CellScores, ScoredCell};
 pub use estimate::Estimate;
 pub use metric::Metric;
+pub use paired::{PairedComparison, PairedComparisonError};
 pub(crate) use table::aligned;
 pub use table::{ClassScore, MetricScore, ScoreTable};
+
+use self::matches::{Discounts, Matches};
 
 /// An error of scoring generated cells.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -72,13 +79,7 @@ pub enum ScoreError {
 /// ```
 pub fn score_generated(generated: &[GeneratedRecord], ks: &[usize]) -> Result<ScoreTable, ScoreError> {
     let metrics = Metric::all(ks)?;
-    if generated.is_empty() {
-        return Err(ScoreError::Empty);
-    }
-    let samples: Vec<SampleScore> = generated.par_iter().map(|record| score_sample(record, &metrics)).collect::<Result<_, _>>()?;
-    let unreadable = samples.iter().filter(|sample| !sample.readable).count();
-
-    let cells = average_samples(generated, samples);
+    let (unreadable, cells) = score_cells_of(generated, &metrics)?;
     let mut classes: BTreeMap<&str, Vec<&CellScore>> = BTreeMap::new();
     for cell in &cells {
         classes.entry(&cell.task.class).or_default().push(cell);
@@ -97,6 +98,29 @@ pub fn score_generated(generated: &[GeneratedRecord], ks: &[usize]) -> Result<Sc
     })
 }
 
+/// Scores every cell by itself: a row for each, with the metrics of [`score_generated`], in the order of the table.
+///
+/// # Errors
+///
+/// As [`score_generated`].
+pub fn score_each(generated: &[GeneratedRecord], ks: &[usize]) -> Result<CellScores, ScoreError> {
+    let metrics = Metric::all(ks)?;
+    let (_, cells) = score_cells_of(generated, &metrics)?;
+    Ok(CellScores::new(metrics, cells.into_iter().map(|cell| ScoredCell::new(cell.task, cell.values)).collect()))
+}
+
+/// Returns how many samples could not be read, and the scores of the cells.
+fn score_cells_of<'g>(generated: &'g [GeneratedRecord], metrics: &[Metric]) -> Result<(usize, Vec<CellScore<'g>>), ScoreError> {
+    if generated.is_empty() {
+        return Err(ScoreError::Empty);
+    }
+    let discounts = Discounts::new();
+    let score = |record| score_sample(record, metrics, &discounts);
+    let samples: Vec<SampleScore> = generated.par_iter().map(score).collect::<Result<_, _>>()?;
+    let unreadable = samples.iter().filter(|sample| !sample.readable).count();
+    Ok((unreadable, average_samples(generated, samples)))
+}
+
 /// The scores of one sample, in the order of the metrics.
 struct SampleScore {
     values: Vec<f64>,
@@ -104,7 +128,7 @@ struct SampleScore {
     class_is_right: Option<f64>,
 }
 
-fn score_sample(record: &GeneratedRecord, metrics: &[Metric]) -> Result<SampleScore, ScoreError> {
+fn score_sample(record: &GeneratedRecord, metrics: &[Metric], discounts: &Discounts) -> Result<SampleScore, ScoreError> {
     let truth = true_ranking(&record.task)?;
     let (predicted, _) = CellSentence::parse_lenient(&record.generated_block);
     let readable = predicted.is_some();
@@ -114,7 +138,8 @@ fn score_sample(record: &GeneratedRecord, metrics: &[Metric]) -> Result<SampleSc
         .filter(|_| !record.task.class.trim().is_empty())
         .map(|class| f64::from(u8::from(same_class(class, &record.task.class))));
     let predicted = predicted.map(CellSentence::into_ranking).unwrap_or_default();
-    let values = metrics.iter().map(|metric| metric.evaluate(predicted.genes(), truth.genes())).collect();
+    let matches = Matches::new(predicted.genes(), truth.genes());
+    let values = metrics.iter().map(|&metric| matches.evaluate(metric, discounts)).collect();
     Ok(SampleScore { values, readable, class_is_right })
 }
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tn_eval::baseline::{ClassMean, ClassMeanTable, NearestNeighbor, UnknownClass};
 use tn_eval::{
-    ExpressionFitter, ExpressionModel, auroc, benjamini_hochberg, evaluate_block, fold_change_agreement, ndcg_at, ndcg_published,
-    ndcg_published_at, overlap_at, pearson, recall_at, spearman,
+    ExpressionFitter, ExpressionModel, auroc, benjamini_hochberg, evaluate_block, fold_change_agreement, kendall_tau, ndcg_at,
+    ndcg_published, ndcg_published_at, overlap_at, pearson, rank_biased_overlap, recall_at, shared_kendall, shared_spearman, spearman,
 };
 use tn_sentence::{CellPredictor, CellSentence, SpatialSentence, TaskRecord, Vocabulary};
 
@@ -20,6 +20,10 @@ macro_rules! golden {
 
 fn cases(golden: &Value) -> &[Value] {
     golden["cases"].as_array().expect("golden files have cases")
+}
+
+fn cases_of(golden: &Value, part: &str) -> Vec<Value> {
+    golden[part].as_array().expect("golden files have cases").clone()
 }
 
 fn strings(value: &Value) -> Vec<String> {
@@ -243,5 +247,28 @@ fn adjusted_p_values_equal_scipy() {
 fn golden_prompts_parse_strictly() {
     for case in cases(&golden!("baselines.json")) {
         assert!(case["prompt"].as_str().unwrap().parse::<SpatialSentence>().is_ok());
+    }
+}
+
+#[test]
+fn lists_are_as_alike_as_scipy_and_the_formula_say() {
+    for case in cases_of(&golden!("ranking.json"), "lists") {
+        let (predicted, truth) = (strings(&case["predicted"]), strings(&case["truth"]));
+        for (persistence, expected) in case["rbo"].as_object().unwrap() {
+            check(rank_biased_overlap(&predicted, &truth, persistence.parse().unwrap()), expected, 1e-12, "rbo");
+        }
+        if let Some(expected) = case.get("kendall") {
+            check(shared_kendall(&predicted, &truth).unwrap().coefficient, expected, 1e-12, "kendall");
+            check(shared_spearman(&predicted, &truth).unwrap().coefficient, &case["spearman"], 1e-12, "spearman");
+        }
+    }
+}
+
+#[test]
+fn kendalls_tau_is_scipys() {
+    for case in cases_of(&golden!("ranking.json"), "correlations") {
+        let tau = kendall_tau(&numbers(&case["x"]), &numbers(&case["y"])).unwrap();
+        check(tau.coefficient, &case["tau"], 1e-12, "tau");
+        check_relative(tau.p_value, &case["p"], 1e-9, "p");
     }
 }

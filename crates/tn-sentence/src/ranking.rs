@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 use thiserror::Error;
 
-use crate::{GeneSymbol, gene::GeneSymbolError, seed::fnv1a};
+use crate::{GeneSymbol, gene::GeneSymbolError};
 
 /// Bytes of a symbol with the blank after it, at least for most.
 const TYPICAL_WORD: usize = 5;
@@ -162,9 +162,9 @@ fn has_distinct_hashes(genes: &[GeneSymbol]) -> bool {
     let mut table = vec![0_u64; 1 << bits];
     let last = table.len() - 1;
     genes.iter().all(|gene| {
-        // 0 is a free place. The hashes of short words differ in their lower bits; the product spreads them (Fibonacci hashing).
-        let hash = fnv1a(gene.as_bytes()) | 1;
-        let mut place = (hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - bits)) as usize;
+        // 0 is a free place.
+        let hash = gene.quick_hash() | 1;
+        let mut place = (hash >> (u64::BITS - bits)) as usize;
         while table[place] != 0 {
             if table[place] == hash {
                 return false;

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::ScoreError;
-use crate::ranking_metrics::{ndcg, ndcg_at, ndcg_published, ndcg_published_at, overlap_at, recall_at};
+use crate::ranking_metrics::{
+    RBO_PERSISTENCE, ndcg, ndcg_at, ndcg_published, ndcg_published_at, overlap_at, rank_biased_overlap, recall_at,
+};
 
 /// A metric of a predicted ranking. Its name, by [`Display`](fmt::Display), is what tables and JSON use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,10 +25,12 @@ pub enum Metric {
     NdcgFull,
     /// `ndcg_published`: [`ndcg_published()`] over the full lists.
     NdcgPublishedFull,
+    /// `rbo`: [`rank_biased_overlap`] of the full lists at the persistence [`RBO_PERSISTENCE`].
+    RankBiasedOverlap,
 }
 
 impl Metric {
-    /// Returns the metrics of a score table: four for each `k`, grouped by kind, then the two of the full lists.
+    /// Returns the metrics of a score table: four for each `k`, grouped by kind, then the three of the full lists.
     ///
     /// # Errors
     ///
@@ -37,7 +41,7 @@ impl Metric {
         }
         let at_k = [Self::Overlap as fn(usize) -> Self, Self::Recall, Self::Ndcg, Self::NdcgPublished];
         let mut metrics: Vec<Self> = at_k.into_iter().flat_map(|metric| ks.iter().map(move |&k| metric(k))).collect();
-        metrics.extend([Self::NdcgFull, Self::NdcgPublishedFull]);
+        metrics.extend([Self::NdcgFull, Self::NdcgPublishedFull, Self::RankBiasedOverlap]);
         Ok(metrics)
     }
 
@@ -51,6 +55,7 @@ impl Metric {
             Self::NdcgPublished(k) => ndcg_published_at(predicted, truth, k),
             Self::NdcgFull => ndcg(predicted, truth),
             Self::NdcgPublishedFull => ndcg_published(predicted, truth),
+            Self::RankBiasedOverlap => rank_biased_overlap(predicted, truth, RBO_PERSISTENCE),
         }
     }
 }
@@ -64,6 +69,7 @@ impl fmt::Display for Metric {
             Self::NdcgPublished(k) => write!(f, "ndcg_published@{k}"),
             Self::NdcgFull => f.write_str("ndcg"),
             Self::NdcgPublishedFull => f.write_str("ndcg_published"),
+            Self::RankBiasedOverlap => f.write_str("rbo"),
         }
     }
 }
@@ -93,7 +99,8 @@ mod tests {
                 "ndcg_published@10",
                 "ndcg_published@30",
                 "ndcg",
-                "ndcg_published"
+                "ndcg_published",
+                "rbo"
             ]
         );
     }
