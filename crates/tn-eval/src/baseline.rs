@@ -6,6 +6,8 @@
 //! |---|---|
 //! | [`NearestNeighbor`] | the genes of a cell in the prompt: the closest, the closest of the local majority, the closest of the target's class |
 //! | [`ClassMean`] | the genes of the class by mean expression in the training cells |
+//! | [`NeighborhoodMean`] | the genes by mean expression over the cells of the prompt, all or the nearest |
+//! | [`RidgeComposition`] | the genes by an expression that is linear in the classes around |
 //! | [`RandomGenes`] | genes of the panel in random order: the floor |
 //! | [`Lookup`] | a ranking given for the cell: the oracle and the replicate of a simulation, another program's prediction |
 //!
@@ -16,21 +18,25 @@ mod class_mean;
 mod class_mean_table;
 mod lookup;
 mod nearest_neighbor;
+mod neighborhood_mean;
 mod random_genes;
+mod ridge_composition;
 
 use thiserror::Error;
 use tn_sentence::{
     CellPredictor, CellSentence, CoordinateFormat, FinishReason, GeneRanking, GeneratedRecord, Position, PositionError, SpatialSentence,
-    TaskRecord,
+    TaskRecord, Vocabulary,
 };
 
 use crate::score::{ScoreError, ScoreTable, score_generated};
 
 pub use class_mean::{ClassMean, UnknownClass};
 pub use class_mean_table::{ClassMeanError, ClassMeanTable};
-pub use lookup::Lookup;
+pub use lookup::{Lookup, LookupError};
 pub use nearest_neighbor::NearestNeighbor;
+pub use neighborhood_mean::NeighborhoodMean;
 pub use random_genes::RandomGenes;
+pub use ridge_composition::{RidgeComposition, RidgeError, RidgeFitter};
 
 /// An error of a baseline.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -112,6 +118,15 @@ fn written_cell(task: &TaskRecord, ranking: GeneRanking, class: Option<&str>) ->
 
 fn target_position(task: &TaskRecord) -> Result<Position, BaselineError> {
     Position::new(task.x, task.y).map_err(|source| BaselineError::InvalidPosition { cell_name: task.cell_name.clone(), source })
+}
+
+/// Ranks the genes of a panel that have more than 0, the highest first; equal ones keep the order of the panel.
+fn ranked_by(panel: &Vocabulary, values: &[f64], max_genes: usize) -> GeneRanking {
+    let mut order: Vec<usize> = (0..panel.len()).filter(|&gene| values[gene] > 0.0).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    order.truncate(max_genes);
+    let symbols = order.into_iter().map(|gene| panel.symbols()[gene].clone()).collect();
+    GeneRanking::from_symbols(symbols).expect("the genes of a panel are distinct")
 }
 
 /// The cells of a prompt that can be read, in their order.

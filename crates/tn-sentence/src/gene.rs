@@ -54,6 +54,7 @@ impl GeneSymbol {
     }
 
     /// Returns a hash of the symbol, the same on every machine, for tables of symbols: in a few steps, and against no adversary.
+    #[expect(clippy::missing_panics_doc, reason = "a range of eight bytes has eight bytes")]
     pub fn quick_hash(&self) -> u64 {
         let bytes = self.0.as_bytes();
         let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
