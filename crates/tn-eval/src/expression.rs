@@ -1,5 +1,11 @@
 //! Ranks to expression: a line through log10 rank.
 
+mod quality;
+mod rank_table;
+
+pub use self::quality::{ExpressionQuality, expression_quality};
+pub use self::rank_table::{GeneTable, RankTable, RankTableFitter, RankedExpression};
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tn_sentence::Vocabulary;
@@ -84,6 +90,21 @@ pub struct ExpressionFit {
     pub n_points: usize,
 }
 
+/// How far expression is from a model at some ranks.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResidualSpread {
+    /// The first rank, counted from 0.
+    pub first_rank: usize,
+    /// The last rank.
+    pub last_rank: usize,
+    /// Points at these ranks.
+    pub n_points: usize,
+    /// Mean of measured minus predicted expression.
+    pub mean: f64,
+    /// Standard deviation of the same, divisor `n`.
+    pub standard_deviation: f64,
+}
+
 /// An error of fitting expression to rank.
 #[derive(Clone, Copy, Debug, PartialEq, Error)]
 #[non_exhaustive]
@@ -95,6 +116,22 @@ pub enum ExpressionFitError {
         index: usize,
         /// The value.
         value: f64,
+    },
+    /// Every gene index has its value.
+    #[error("{genes} gene indices and {values} values cannot be paired")]
+    LengthMismatch {
+        /// Gene indices given.
+        genes: usize,
+        /// Values given.
+        values: usize,
+    },
+    /// A gene index lies beyond the panel.
+    #[error("there is a value for gene {index}, but the panel has {genes} genes")]
+    UnknownGene {
+        /// The index.
+        index: u32,
+        /// Genes of the panel.
+        genes: usize,
     },
     /// A line takes points at two ranks with two values at least.
     #[error("{n_points} points with {n_ranks} ranks do not determine a line")]
@@ -200,6 +237,29 @@ impl ExpressionFitter {
         })
     }
 
+    /// Returns how far the points are from a model, by ranks that double: 0, 1 and 2, 3 to 6, 7 to 14 and so on.
+    #[must_use]
+    pub fn residual_spread(&self, model: ExpressionModel) -> Vec<ResidualSpread> {
+        let mut sums: Vec<(usize, f64, f64)> = Vec::new();
+        for (log_rank, value) in self.log_ranks.iter().zip(&self.values) {
+            // One more than the rank, whose powers of two begin a bin.
+            let place = 10_f64.powf(*log_rank).round() as usize;
+            let bin = place.ilog2() as usize;
+            if sums.len() <= bin {
+                sums.resize(bin + 1, (0, 0.0, 0.0));
+            }
+            let residual = value - (model.intercept + model.slope * log_rank);
+            let (n, sum, squares) = sums[bin];
+            sums[bin] = (n + 1, sum + residual, squares + residual * residual);
+        }
+        let spread = |(bin, (n_points, sum, squares)): (usize, (usize, f64, f64))| {
+            let mean = sum / n_points as f64;
+            let standard_deviation = (squares / n_points as f64 - mean * mean).max(0.0).sqrt();
+            ResidualSpread { first_rank: (1 << bin) - 1, last_rank: (2 << bin) - 2, n_points, mean, standard_deviation }
+        };
+        sums.into_iter().enumerate().filter(|(_, (n, ..))| *n > 0).map(spread).collect()
+    }
+
     fn least_squares(&self) -> Option<ExpressionModel> {
         let fitted = || self.log_ranks.iter().zip(&self.values).filter(|(log_rank, _)| **log_rank < MAX_FITTED_LOG_RANK);
         let n = fitted().count() as f64;
@@ -246,6 +306,19 @@ mod tests {
         assert!((fit.model.slope + 0.5).abs() < 1e-12);
         assert!((fit.r_squared - 1.0).abs() < 1e-12);
         assert_eq!((fit.n_cells, fit.n_points), (3, 57));
+    }
+
+    #[test]
+    fn residuals_are_spread_by_ranks_that_double() {
+        let line = ExpressionModel::new(2.0, -0.5);
+        let mut fitter = ExpressionFitter::new();
+        fitter.add((0..7).map(|rank| line.at_rank(rank) + 0.25)).unwrap();
+        fitter.add((0..3).map(|rank| line.at_rank(rank) - 0.25)).unwrap();
+        let spread = fitter.residual_spread(line);
+        let ranks: Vec<_> = spread.iter().map(|bin| (bin.first_rank, bin.last_rank, bin.n_points)).collect();
+        assert_eq!(ranks, [(0, 0, 2), (1, 2, 4), (3, 6, 4)]);
+        assert!(spread[0].mean.abs() < 1e-12 && (spread[0].standard_deviation - 0.25).abs() < 1e-12);
+        assert!((spread[2].mean - 0.25).abs() < 1e-12 && spread[2].standard_deviation < 1e-6);
     }
 
     #[test]

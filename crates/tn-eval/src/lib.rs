@@ -43,7 +43,7 @@
 //! | the same, of two predictors | whether one is better | [`score_each`], [`CellScores::compare`] |
 //! | numbers of the published program | the same, to the digit | [`evaluate_block`] |
 //! | tasks | what a model has to beat | [`baseline`] |
-//! | ranked genes | expression | [`ExpressionFitter`], [`ExpressionModel`] |
+//! | ranked genes | expression | [`ExpressionFitter`], [`ExpressionModel`]; beyond the line [`GeneTable`] |
 //! | pairs of control and perturbed predictions | fold changes | [`Response`] |
 //! | predicted and observed fold changes | their agreement | [`fold_change_agreement`], [`spearman`] |
 //! | scores and labels | how well they separate | [`auroc`] |
@@ -105,7 +105,10 @@ pub use differential_expression::{
     DifferentialExpression, DifferentialExpressionError, DifferentialGene, DifferentialTable, GeneOrder, Reference, log2_fold_change,
 };
 pub use enrichment::{EnrichedSet, EnrichmentError, OverRepresentation, Prerank, PrerankTable, SetOverlap};
-pub use expression::{ExpressionFit, ExpressionFitError, ExpressionFitter, ExpressionModel};
+pub use expression::{
+    ExpressionFit, ExpressionFitError, ExpressionFitter, ExpressionModel, ExpressionQuality, GeneTable, RankTable, RankTableFitter,
+    RankedExpression, ResidualSpread, expression_quality,
+};
 pub use expression_matrix::{ExpressionMatrix, ExpressionMatrixError, GeneColumns};
 pub use false_discovery::benjamini_hochberg;
 pub use fold_change_agreement::{DEFAULT_FOLD_CHANGE_CAP, fold_change_agreement};

@@ -11,8 +11,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 use tn_eval::baseline::{ClassMean, ClassMeanTable, NearestNeighbor, UnknownClass};
 use tn_eval::{
-    DifferentialExpression, DifferentialGene, ExpressionFitter, ExpressionMatrix, ExpressionModel, HighlyVariableGenes, ndcg_published,
-    ndcg_published_at, overlap_at, score_cells,
+    DifferentialExpression, DifferentialGene, ExpressionFitter, ExpressionMatrix, ExpressionModel, ExpressionQuality, HighlyVariableGenes,
+    RankTableFitter, RankedExpression, expression_quality, ndcg_published, ndcg_published_at, overlap_at, score_cells,
 };
 use tn_sentence::{CellPredictor, CellSentence, RankEncoder, TaskRecord, Vocabulary};
 
@@ -91,6 +91,10 @@ impl Section {
 
     fn train(&self) -> impl Iterator<Item = &Cell> {
         self.cells.iter().filter(|cell| cell.split == "train")
+    }
+
+    fn test(&self) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(|cell| cell.split == "test")
     }
 
     fn class_means(&self) -> ClassMeanTable {
@@ -373,4 +377,44 @@ fn highly_variable_genes_equal_scanpy() {
             assert!((actual - expected).abs() < 1e-9, "{name}: {gene} ({actual}) where {place} ({expected}) was expected");
         }
     }
+}
+
+/// Fits on the training cells, compares on the test cells; the numbers stand in the documentation of `GeneTable`.
+#[test]
+fn tables_and_genes_tell_held_out_expression_better_than_a_line() {
+    let Some(shared) = shared("tables_and_genes_tell_held_out_expression_better_than_a_line") else { return };
+    for name in DATA_SETS {
+        let section = Section::read(&shared, name);
+        let mut line = ExpressionFitter::new();
+        let mut tables = RankTableFitter::new(section.panel.clone());
+        for cell in section.train() {
+            line.add(cell.values.iter().map(|&value| f64::from(value))).unwrap();
+            tables.add(&cell.indices, &cell.values).unwrap();
+        }
+        let line = line.fit().unwrap().model;
+        let quality = |model: &dyn Fn(usize, &str) -> f64| quality_of(&section, model);
+        let (table, genes) = (tables.rank_table().unwrap(), tables.gene_table().unwrap());
+        let [line, table, genes] = [
+            quality(&|rank, _| line.at_rank(rank)),
+            quality(&|rank, _| table.at_rank(rank)),
+            quality(&|rank, gene| genes.expression(rank, gene)),
+        ];
+        println!("{name}: line {line:?}, table {table:?}, genes {genes:?}");
+        assert!(line.r_squared < table.r_squared && table.r_squared < genes.r_squared, "{name}: {line:?} {table:?} {genes:?}");
+        assert!(genes.root_mean_square_error < table.root_mean_square_error && table.spearman <= genes.spearman);
+    }
+}
+
+fn quality_of(section: &Section, model: &dyn Fn(usize, &str) -> f64) -> ExpressionQuality {
+    struct Model<'m>(&'m dyn Fn(usize, &str) -> f64);
+    impl RankedExpression for Model<'_> {
+        fn expression(&self, rank: usize, gene: &str) -> f64 {
+            self.0(rank, gene)
+        }
+    }
+    let cells = section.test().map(|cell| {
+        let genes = cell.indices.iter().map(|&index| section.panel.symbol(index as usize));
+        genes.zip(cell.values.iter().map(|&value| f64::from(value))).collect()
+    });
+    expression_quality(&Model(model), cells).unwrap()
 }
