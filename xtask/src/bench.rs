@@ -2,6 +2,7 @@
 
 mod contest;
 mod data;
+mod eval;
 pub(crate) mod machine;
 mod model;
 mod report;
@@ -16,7 +17,8 @@ use crate::flags::{BenchCommand, BenchFlags};
 use crate::workspace::cargo;
 
 /// The benchmarks of the crate `benches`, and those of single functions beside them.
-const BENCHMARKS: [&str; 7] = ["training", "generation", "likelihood", "linear", "sentence", "spatial", "eval"];
+const BENCHMARKS: [&str; 10] =
+    ["training", "generation", "likelihood", "linear", "sentence", "spatial", "eval", "differential_expression", "enrichment", "score"];
 
 /// Runs the benchmarks, in the profile and with the features of everything else, so that Burn is not compiled again for them.
 pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {
@@ -24,6 +26,7 @@ pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {
         None => criterion(&flags.arguments),
         Some(BenchCommand::Model(flags)) => model::run(flags),
         Some(BenchCommand::Data(flags)) => data::run(flags),
+        Some(BenchCommand::Eval(flags)) => eval::run(flags),
         Some(BenchCommand::Fresh(command)) => model::run_fresh(command),
     }
 }

@@ -121,6 +121,8 @@ pub(crate) enum BenchCommand {
     Model(ModelBenchFlags),
     /// Measures files, sentences, tokens and neighbors, beside what the published program took.
     Data(DataBenchFlags),
+    /// Measures statistics, beside scanpy and GSEApy.
+    Eval(EvalBenchFlags),
     /// What a benchmark of the model runs in a process of its own.
     #[command(subcommand, hide = true)]
     Fresh(FreshCommand),
@@ -167,6 +169,18 @@ pub(crate) struct DataBenchFlags {
     pub(crate) run: RunFlags,
     /// Folder of the results, and of the simulated sections that they are measured on.
     #[arg(long, value_name = "DIR", default_value = "target/bench-data")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EvalBenchFlags {
+    /// A Python that has scanpy and GSEApy, which are measured in the same run. Without, their seconds of another run stand beside ours.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) peer: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) run: RunFlags,
+    /// Folder of the results.
+    #[arg(long, value_name = "DIR", default_value = "target/bench-eval")]
     pub(crate) out: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! Wilcoxon's test on the same numbers as its peer, `benches/peers/differential_expression.py`.
+//! Wilcoxon's and Welch's tests. `cargo xtask bench eval` has the first beside scanpy.
 
 use std::hint::black_box;
 

@@ -69,7 +69,7 @@ fn benchmarks() -> Result<()> {
     let code = crate::bench::run(&BenchFlags { command: None, arguments: vec!["--test".to_owned()] })?;
     ensure!(code == ExitCode::SUCCESS, "a benchmark failed");
     // In processes of their own, which set their threads.
-    for (name, out) in [("model", "target/ci/bench-model"), ("data", "target/ci/bench-data")] {
+    for (name, out) in [("model", "target/ci/bench-model"), ("data", "target/ci/bench-data"), ("eval", "target/ci/bench-eval")] {
         let quick = ["bench", name, "--quick", "--repeats", "1", "--out", out];
         let status = Command::new(std::env::current_exe()?).args(quick).current_dir(root()).status()?;
         ensure!(status.success(), "the benchmark of the {name} ended with {status}");

@@ -49,6 +49,7 @@ impl Lookup {
     /// # Errors
     ///
     /// A number of names other than that of the cells, and symbols that cannot be ranked are errors.
+    #[expect(clippy::missing_panics_doc, reason = "a matrix holds finite values, and one for each gene of a cell")]
     pub fn from_expression<N: AsRef<str>>(names: &[N], expression: &ExpressionMatrix) -> Result<Self, LookupError> {
         if names.len() != expression.n_cells() {
             return Err(LookupError::LengthMismatch { cells: expression.n_cells(), names: names.len() });
