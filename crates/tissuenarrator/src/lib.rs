@@ -54,6 +54,7 @@
 //! | `sentence` (default) | `sentence` | cells as text and back, gene panels, prompts, the `CellPredictor` trait |
 //! | `spatial` (default) | `spatial` | sections, bins, neighbor search, traversals, spatial sentences and tasks |
 //! | `eval` (default) | `eval` | metrics, statistics, baselines, figures |
+//! | `png` | `eval` | figures as pictures |
 //! | `io` | `io` | AnnData `.h5ad` files and Parquet or CSV tables |
 //! | `perturb` | `perturb` | scenarios: pairs of prompts that differ in one thing |
 //! | `model` | `model` | the Qwen3 decoder: training and generation (compiles Burn) |
