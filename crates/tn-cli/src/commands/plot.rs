@@ -220,7 +220,7 @@ impl NeighborhoodPlot {
             return Err(CliError::UnknownCell { path: self.tasks.clone(), cell: self.cell.clone().unwrap_or_default() });
         };
         let crop = |cell: &CellSentence| {
-            CropCell::new(cell.position(), cell.class().unwrap_or_default()).with_genes(&cell.ranking().top(5).genes().to_vec())
+            CropCell::new(cell.position(), cell.class().unwrap_or_default()).with_genes(cell.ranking().top(5).genes())
         };
         let position = Position::new(task.x, task.y).map_err(|source| CliError::NoPlace {
             path: self.tasks.clone(),
