@@ -399,7 +399,7 @@ fn tables_and_genes_tell_held_out_expression_better_than_a_line() {
             quality(&|rank, _| table.at_rank(rank)),
             quality(&|rank, gene| genes.expression(rank, gene)),
         ];
-        println!("{name}: line {line:?}, table {table:?}, genes {genes:?}");
+        eprintln!("{name}: line {line:?}, table {table:?}, genes {genes:?}");
         assert!(line.r_squared < table.r_squared && table.r_squared < genes.r_squared, "{name}: {line:?} {table:?} {genes:?}");
         assert!(genes.root_mean_square_error < table.root_mean_square_error && table.spearman <= genes.spearman);
     }
