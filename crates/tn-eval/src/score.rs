@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 use thiserror::Error;
-use tn_sentence::{CellSentence, GeneRanking, GeneratedRecord, TaskRecord};
+use tn_sentence::{GeneratedRecord, TaskRecord, UnreadCell};
 
 pub use cells::{Bootstrap, CellScores, ScoredCell};
 pub use estimate::Estimate;
@@ -48,7 +48,7 @@ pub enum ScoreError {
 /// A row is a cell. Where a cell was sampled several times, its samples are averaged first, so that the interval speaks of
 /// cells and not of samples. Two rows belong to the same cell when section, name and scenario agree.
 ///
-/// The prediction is what [`CellSentence::parse_lenient`] reads from `generated_block`: symbols in upper case, a repeated
+/// The prediction is what [`CellSentence::parse_lenient`](tn_sentence::CellSentence::parse_lenient) reads from `generated_block`: symbols in upper case, a repeated
 /// gene once, at its first place; words that are not in the panel count as wrong genes. A block that cannot be read, such
 /// as that of a failed request, scores 0 and is counted in [`ScoreTable::unreadable`]. The published evaluation, which
 /// reads more strictly, is [`evaluate_block`](crate::evaluate_block).
@@ -85,7 +85,7 @@ pub fn score_generated(generated: &[GeneratedRecord], ks: &[usize]) -> Result<Sc
         classes.entry(&cell.task.class).or_default().push(cell);
     }
     let by_class = classes
-        .into_iter()
+        .into_par_iter()
         .map(|(class, cells)| ClassScore { class: class.to_string(), rows: cells.len(), metrics: summarize(&metrics, &cells) })
         .collect();
     Ok(ScoreTable {
@@ -129,25 +129,17 @@ struct SampleScore {
 }
 
 fn score_sample(record: &GeneratedRecord, metrics: &[Metric], discounts: &Discounts) -> Result<SampleScore, ScoreError> {
-    let truth = true_ranking(&record.task)?;
-    let (predicted, _) = CellSentence::parse_lenient(&record.generated_block);
-    let readable = predicted.is_some();
-    let class_is_right = predicted
-        .as_ref()
-        .and_then(CellSentence::class)
-        .filter(|_| !record.task.class.trim().is_empty())
-        .map(|class| f64::from(u8::from(same_class(class, &record.task.class))));
-    let predicted = predicted.map(CellSentence::into_ranking).unwrap_or_default();
-    let matches = Matches::new(predicted.genes(), truth.genes());
+    let task = &record.task;
+    let unreadable = || ScoreError::UnreadableAnswer { cell_name: task.cell_name.clone(), answer: task.answer.clone() };
+    let truth = UnreadCell::all_of(&task.answer).next().ok_or_else(unreadable)?;
+    let predicted = UnreadCell::all_of(&record.generated_block).next();
+    let class_is_right = predicted.filter(|_| !task.class.trim().is_empty()).and_then(|predicted| {
+        let metadata = predicted.metadata();
+        Some(f64::from(u8::from(same_class(metadata.get("class")?, &task.class))))
+    });
+    let matches = Matches::of_cells(predicted, truth);
     let values = metrics.iter().map(|&metric| matches.evaluate(metric, discounts)).collect();
-    Ok(SampleScore { values, readable, class_is_right })
-}
-
-fn true_ranking(task: &TaskRecord) -> Result<GeneRanking, ScoreError> {
-    match CellSentence::parse_lenient(&task.answer) {
-        (Some(cell), _) => Ok(cell.into_ranking()),
-        (None, _) => Err(ScoreError::UnreadableAnswer { cell_name: task.cell_name.clone(), answer: task.answer.clone() }),
-    }
+    Ok(SampleScore { values, readable: predicted.is_some(), class_is_right })
 }
 
 fn same_class(a: &str, b: &str) -> bool {
@@ -190,7 +182,7 @@ fn average_samples(generated: &[GeneratedRecord], samples: Vec<SampleScore>) -> 
 
 fn summarize(metrics: &[Metric], cells: &[&CellScore]) -> Vec<MetricScore> {
     metrics
-        .iter()
+        .par_iter()
         .enumerate()
         .map(|(index, &metric)| MetricScore { metric, estimate: Estimate::from_values(cells.iter().map(|cell| cell.values[index])) })
         .collect()

@@ -52,27 +52,39 @@ impl GeneSymbol {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
 
-    /// Returns a hash of the symbol, the same on every machine, for tables of symbols: in a few steps, and against no adversary.
-    #[expect(clippy::missing_panics_doc, reason = "a range of eight bytes has eight bytes")]
-    pub fn quick_hash(&self) -> u64 {
-        let bytes = self.0.as_bytes();
-        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        let half = |at: usize| u64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")));
-        // The first and the last bytes of a piece, which may overlap; every byte counts.
-        let (mut hash, mut at) = (bytes.len() as u64, 0);
-        while at + 16 < bytes.len() {
-            hash = spread(hash ^ word(at));
-            at += 8;
-        }
-        let rest = bytes.len() - at;
-        let (first, last) = match rest {
-            8.. => (word(at), word(bytes.len() - 8)),
-            4.. => (half(at), half(bytes.len() - 4)),
-            _ => (u64::from(bytes[at]) << 16 | u64::from(bytes[at + rest / 2]) << 8, u64::from(bytes[bytes.len() - 1])),
-        };
-        spread(spread(hash ^ first) ^ last)
+/// Returns a hash of a symbol, the same on every machine, for tables of symbols: in a few steps, and against no adversary.
+///
+/// ```
+/// use tn_sentence::symbol_hash;
+///
+/// assert_ne!(symbol_hash("GFAP"), symbol_hash("GFAQ"));
+/// ```
+#[expect(clippy::missing_panics_doc, reason = "a range of eight bytes has eight bytes")]
+pub fn symbol_hash(symbol: &str) -> u64 {
+    let bytes = symbol.as_bytes();
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    let half = |at: usize| u64::from(u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes")));
+    // The first and the last bytes of a piece, which may overlap; every byte counts.
+    let (mut hash, mut at) = (bytes.len() as u64, 0);
+    while at + 16 < bytes.len() {
+        hash = spread(hash ^ word(at));
+        at += 8;
     }
+    let rest = bytes.len() - at;
+    let (first, last) = match rest {
+        8.. => (word(at), word(bytes.len() - 8)),
+        4.. => (half(at), half(bytes.len() - 4)),
+        1.. => (u64::from(bytes[at]) << 16 | u64::from(bytes[at + rest / 2]) << 8, u64::from(bytes[bytes.len() - 1])),
+        0 => (0, 0),
+    };
+    spread(spread(hash ^ first) ^ last)
+}
+
+/// Returns whether a text is nothing but symbols as they are stored, and blanks.
+pub(crate) fn is_plain_list(text: &str) -> bool {
+    text.bytes().fold(UPPER, |kind, byte| kind.max(if byte == b' ' { UPPER } else { KIND_OF_BYTE[usize::from(byte)] })) == UPPER
 }
 
 /// Lets every bit count for the upper ones (Fibonacci hashing), and brings those down.
@@ -204,14 +216,13 @@ mod tests {
     fn every_byte_counts_for_the_hash() {
         for length in 1..40 {
             let symbol = "G".repeat(length);
-            let mut hashes = std::collections::HashSet::from([GeneSymbol::new(&symbol).unwrap().quick_hash()]);
+            let mut hashes = std::collections::HashSet::from([symbol_hash(&symbol)]);
             for place in 0..length {
                 let other = format!("{}A{}", &symbol[..place], &symbol[place + 1..]);
-                assert!(hashes.insert(GeneSymbol::new(&other).unwrap().quick_hash()), "{other}");
+                assert!(hashes.insert(symbol_hash(&other)), "{other}");
             }
         }
-        let numbered: std::collections::HashSet<u64> =
-            (0..100_000).map(|gene| GeneSymbol::new(&format!("GENE{gene}")).unwrap().quick_hash()).collect();
+        let numbered: std::collections::HashSet<u64> = (0..100_000).map(|gene| symbol_hash(&format!("GENE{gene}"))).collect();
         assert_eq!(numbered.len(), 100_000);
     }
 

@@ -89,7 +89,7 @@ pub use crate::{
     clean_up::clean_generated_genes,
     coordinate_format::CoordinateFormat,
     coordinates::Coordinates,
-    gene::{GeneSymbol, GeneSymbolError},
+    gene::{GeneSymbol, GeneSymbolError, symbol_hash},
     gene_aliases::{GeneAliasError, GeneAliases},
     logarithm_base::LogarithmBase,
     metadata::{Metadata, MetadataError, NOT_AVAILABLE},

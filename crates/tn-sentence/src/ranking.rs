@@ -4,7 +4,10 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 use thiserror::Error;
 
-use crate::{GeneSymbol, gene::GeneSymbolError};
+use crate::{
+    GeneSymbol,
+    gene::{GeneSymbolError, symbol_hash},
+};
 
 /// Bytes of a symbol with the blank after it, at least for most.
 const TYPICAL_WORD: usize = 5;
@@ -163,7 +166,7 @@ fn has_distinct_hashes(genes: &[GeneSymbol]) -> bool {
     let last = table.len() - 1;
     genes.iter().all(|gene| {
         // 0 is a free place.
-        let hash = gene.quick_hash() | 1;
+        let hash = symbol_hash(gene) | 1;
         let mut place = (hash >> (u64::BITS - bits)) as usize;
         while table[place] != 0 {
             if table[place] == hash {

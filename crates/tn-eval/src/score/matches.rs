@@ -1,6 +1,6 @@
 //! The genes that a prediction and the truth have in common, found once for all metrics.
 
-use tn_sentence::GeneSymbol;
+use tn_sentence::{UnreadCell, symbol_hash};
 
 use super::Metric;
 use crate::ranking_metrics::{RBO_PERSISTENCE, rank_biased_overlap_of_depths};
@@ -48,9 +48,48 @@ pub(crate) struct Matches {
 }
 
 impl Matches {
-    pub(crate) fn new(predicted: &[GeneSymbol], truth: &[GeneSymbol]) -> Self {
-        let table = PlaceTable::new(truth);
-        Self { places: predicted.iter().map(|gene| table.place(gene, truth)).collect(), truth: truth.len() }
+    /// Compares two cells of a text; without a predicted one, nothing matches.
+    pub(crate) fn of_cells(predicted: Option<UnreadCell<'_>>, truth: UnreadCell<'_>) -> Self {
+        let Some(predicted) = predicted else {
+            return Self { places: Vec::new(), truth: truth.read().ranking().len() };
+        };
+        // Nearly every text is as models are trained to write it, and is compared word by word.
+        let plain = predicted.plain_genes().zip(truth.plain_genes());
+        plain.and_then(|(predicted, truth)| Self::of_words(predicted, truth)).unwrap_or_else(|| {
+            let (predicted, truth) = (predicted.read(), truth.read());
+            Self::of_words(predicted.ranking().iter(), truth.ranking().iter()).expect("no gene is twice in a ranking")
+        })
+    }
+
+    /// Compares two lists; nothing if a word is twice in one of them.
+    fn of_words<'w>(predicted: impl Iterator<Item = &'w str>, truth: impl Iterator<Item = &'w str>) -> Option<Self> {
+        let mut words: Vec<&str> = truth.collect();
+        let truth = words.len();
+        let mut table = PlaceTable::with_capacity(2 * truth + 128);
+        for (place, word) in (0..).zip(&words) {
+            let slot = table.slot(word, &words);
+            if std::mem::replace(&mut table.slots[slot], place) != NOWHERE {
+                return None;
+            }
+        }
+        let mut is_taken = vec![false; truth];
+        let mut places = Vec::with_capacity(truth);
+        for word in predicted {
+            let slot = table.slot(word, &words);
+            match table.slots[slot] {
+                NOWHERE => {
+                    table.slots[slot] = words.len() as u32;
+                    words.push(word);
+                    places.push(NOWHERE);
+                    if 2 * words.len() > table.slots.len() {
+                        table = PlaceTable::of(&words, 2 * table.slots.len());
+                    }
+                }
+                place if (place as usize) < truth && !std::mem::replace(&mut is_taken[place as usize], true) => places.push(place),
+                _ => return None,
+            }
+        }
+        Some(Self { places, truth })
     }
 
     /// Returns what [`Metric::evaluate`] returns for the two lists, to the last bit.
@@ -89,34 +128,35 @@ fn ratio(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// Finds genes by their hash, in the first free slot from its own on.
+/// Finds words by their hash, in the first free slot from its own on.
 struct PlaceTable {
     slots: Vec<u32>,
     shift: u32,
 }
 
 impl PlaceTable {
-    fn new(genes: &[GeneSymbol]) -> Self {
-        let bits = usize::BITS - (2 * genes.len()).leading_zeros() + 1;
-        let mut table = Self { slots: vec![NOWHERE; 1 << bits], shift: u64::BITS - bits };
-        for (place, gene) in (0..).zip(genes) {
-            let slot = table.slot(gene, genes);
+    /// Makes room for at least so many slots.
+    fn with_capacity(slots: usize) -> Self {
+        let slots = slots.next_power_of_two();
+        Self { slots: vec![NOWHERE; slots], shift: u64::BITS - slots.trailing_zeros() }
+    }
+
+    fn of(words: &[&str], slots: usize) -> Self {
+        let mut table = Self::with_capacity(slots);
+        for (place, word) in (0..).zip(words) {
+            let slot = table.slot(word, words);
             table.slots[slot] = place;
         }
         table
     }
 
-    /// Returns the slot of a gene, or the free one where it would be.
-    fn slot(&self, gene: &GeneSymbol, genes: &[GeneSymbol]) -> usize {
-        let mut slot = (gene.quick_hash() >> self.shift) as usize;
-        while self.slots[slot] != NOWHERE && genes[self.slots[slot] as usize] != *gene {
+    /// Returns the slot of a word, or the free one where it would be.
+    fn slot(&self, word: &str, words: &[&str]) -> usize {
+        let mut slot = (symbol_hash(word) >> self.shift) as usize;
+        while self.slots[slot] != NOWHERE && words[self.slots[slot] as usize] != word {
             slot = (slot + 1) & (self.slots.len() - 1);
         }
         slot
-    }
-
-    fn place(&self, gene: &GeneSymbol, genes: &[GeneSymbol]) -> u32 {
-        self.slots[self.slot(gene, genes)]
     }
 }
 
@@ -138,7 +178,7 @@ mod tests {
                 GeneRanking::new(genes).unwrap()
             };
             let (predicted, truth) = (list(2 * case), list(2 * case + 1));
-            let matches = Matches::new(predicted.genes(), truth.genes());
+            let matches = Matches::of_words(predicted.iter(), truth.iter()).unwrap();
             for metric in Metric::all(&[1, 3, 10, 50]).unwrap() {
                 let expected = metric.evaluate(predicted.genes(), truth.genes());
                 let found = matches.evaluate(metric, &discounts);
@@ -147,11 +187,37 @@ mod tests {
         }
     }
 
+    /// What the lenient parser makes of a text, whatever it is.
+    #[test]
+    fn texts_are_compared_as_they_are_read() {
+        let discounts = Discounts::new();
+        let texts = [
+            "<pos> X: 1, Y: 2 <cs> A B C D </cs>",
+            "<pos> X: 1, Y: 2 <cs> A  C B E </cs> tail",
+            "<pos> X: 1, Y: 2 <cs> A B A C </cs>",
+            "<pos> X: 1, Y: 2 <cs> a B <x> C",
+            "<pos> X: 1, Y: 2 <cs> A\tB\u{a0}C </cs>",
+            "<pos> X: 1, Y: 2 <meta> class: x <cs> </cs>",
+            "no cell <pos> X: 1 <cs> B </cs> <pos> X: 2, Y: 2 <cs> C A </CS> D",
+        ];
+        for predicted in texts {
+            for truth in texts {
+                let cell = |text| UnreadCell::all_of(text).next().unwrap();
+                let matches = Matches::of_cells(Some(cell(predicted)), cell(truth));
+                let read = |text| tn_sentence::CellSentence::parse_lenient(text).0.unwrap();
+                for metric in Metric::all(&[1, 2, 3]).unwrap() {
+                    let expected = metric.evaluate(read(predicted).ranking().genes(), read(truth).ranking().genes());
+                    assert!(matches.evaluate(metric, &discounts) == expected, "{metric} of {predicted} and {truth}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn long_lists_have_discounts_too() {
         let genes: Vec<String> = (0..DISCOUNTS + 10).map(|gene| format!("G{gene}")).collect();
         let ranking = GeneRanking::new(genes).unwrap();
-        let value = Matches::new(ranking.genes(), ranking.genes()).evaluate(Metric::NdcgFull, &Discounts::new());
+        let value = Matches::of_words(ranking.iter(), ranking.iter()).unwrap().evaluate(Metric::NdcgFull, &Discounts::new());
         assert!((value - 1.0).abs() < 1e-12);
     }
 }

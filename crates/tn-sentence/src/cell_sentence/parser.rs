@@ -7,6 +7,7 @@ use std::{collections::HashSet, ops::Range};
 
 use crate::{
     Axis, CellHeader, CellSentence, GeneRanking, GeneSymbol, Metadata, ParseError, Position, Skipped,
+    gene::is_plain_list,
     metadata::{NO_VALUE, unescape},
     parse_error::Tag,
 };
@@ -188,6 +189,12 @@ impl<'a> Block<'a> {
             Some(items) => parse_metadata(items, MissingColon::MeansTrue, defects),
             None => Ok(Metadata::new()),
         }
+    }
+
+    /// Returns the words of the gene list, if they are symbols as they are stored and nothing else. One may be there twice.
+    pub(crate) fn plain_genes(&self) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
+        let genes = self.genes.split_at_tag(Tag::End).map_or(self.genes, |(genes, _)| genes);
+        is_plain_list(genes.text).then(|| genes.text.split_ascii_whitespace())
     }
 
     /// Reads the rest; what cannot be used goes to `defects`.

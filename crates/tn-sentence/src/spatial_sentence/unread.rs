@@ -39,6 +39,20 @@ impl<'t> UnreadCell<'t> {
         self.block.metadata(&mut Collect::default()).unwrap_or_default()
     }
 
+    /// Returns the words of the gene list without making symbols of them, if all are in upper case, as models are trained to write them, and
+    /// separated by blanks. A word may be there twice: [`UnreadCell::read`] keeps the first, and reads what this does not.
+    ///
+    /// ```
+    /// use tn_sentence::UnreadCell;
+    ///
+    /// let genes = |text| UnreadCell::all_of(text).next().and_then(|cell| cell.plain_genes()).map(Vec::from_iter);
+    /// assert_eq!(genes("<pos> X: 9, Y: 0 <cs> GFAP AQP4 </cs>"), Some(vec!["GFAP", "AQP4"]));
+    /// assert_eq!(genes("<pos> X: 9, Y: 0 <cs> Gfap </cs>"), None);
+    /// ```
+    pub fn plain_genes(&self) -> Option<impl Iterator<Item = &'t str> + use<'t>> {
+        self.block.plain_genes()
+    }
+
     /// Reads the cell. Words that are no gene, repeated genes and stray text are left out.
     #[expect(clippy::missing_panics_doc, reason = "only a missing tag or position makes a cell unreadable, and both are there")]
     pub fn read(&self) -> CellSentence {
