@@ -36,10 +36,12 @@ for size, values in [(5, 100), (12, 4), (40, 6), (200, 1000), (200, 3)]:
     correlations.append({"x": x.tolist(), "y": y.tolist(), "tau": float(result.statistic), "p": float(result.pvalue)})
 
 paired = []
-for size, kind in [(6, "distinct"), (30, "distinct"), (50, "distinct"), (51, "distinct"), (40, "ties"), (200, "ties"), (90, "shifted")]:
+for size, kind in [(6, "distinct"), (30, "distinct"), (50, "distinct"), (51, "distinct"), (40, "ties"), (200, "ties"), (90, "shifted"), (8, "ties"), (13, "ties"), (12, "zero"), (30, "zero"), (60, "zero")]:
     differences = rng.normal(0.2, 1, size)
     if kind == "ties":
         differences = numpy.round(differences, 1)
+    if kind == "zero":
+        differences[: size // 5] = 0
     if kind == "shifted":
         differences += 1
     signs = differences[differences != 0]

@@ -74,6 +74,9 @@ use tn_spatial::RadiusGraph;
 use self::inference::Inference;
 use crate::ExpressionMatrix;
 
+/// Probabilities that differ by this share are the same.
+const SAME: f64 = 1e-12;
+
 /// An inference of communication between groups of cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Communication {
@@ -186,7 +189,8 @@ impl Communication {
         let count = |mut counts: Vec<u32>, permutation: usize| {
             let permuted = inference.probabilities(&self.permuted(inference, permutation));
             for (count, (permuted, observed)) in counts.iter_mut().zip(permuted.iter().zip(&observed)) {
-                *count += u32::from(permuted >= observed);
+                // Sums in another order may differ in their last bits.
+                *count += u32::from(*permuted >= observed * (1.0 - SAME));
             }
             counts
         };

@@ -137,6 +137,39 @@ fn what_was_planted_is_found_and_noise_is_not() {
 }
 
 #[test]
+fn a_steep_hill_is_a_step_and_a_silent_subunit_silences() {
+    let (cells, labels) = planted();
+    let complex = LigandReceptorPair::new("LIG", Molecule::new(["REC", "LIG"]));
+    let pairs = [LigandReceptorPair::new("LIG", "REC"), complex];
+    let table = Communication::new(pairs).with_permutations(0).with_hill(5_000.0).infer(&cells, &labels).unwrap();
+    assert_eq!(table.interactions().iter().map(|row| row.probability).collect::<Vec<_>>(), [1.0]); // 1 is above the half saturation
+}
+
+#[test]
+fn other_names_of_groups_change_nothing_else() {
+    let (cells, labels) = planted();
+    let pairs = [LigandReceptorPair::new("NOISE_L", "NOISE_R")];
+    let infer = |labels: &[&str]| Communication::new(pairs.clone()).with_permutations(0).infer(&cells, labels).unwrap();
+    let renamed: Vec<&str> = labels
+        .iter()
+        .map(|label| match *label {
+            "A" => "z",
+            "B" => "y",
+            _ => "x",
+        })
+        .collect();
+    let sorted = |table: CommunicationTable, names: [&str; 3], own: [&str; 3]| {
+        let name = |group: &str| names[own.iter().position(|other| *other == group).unwrap()].to_string();
+        let mut rows: Vec<(String, String, f64)> =
+            table.interactions().iter().map(|row| (name(&row.source), name(&row.target), row.probability)).collect();
+        rows.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        rows
+    };
+    let own = ["A", "B", "C"];
+    assert_eq!(sorted(infer(&labels), own, own), sorted(infer(&renamed), own, ["z", "y", "x"]));
+}
+
+#[test]
 fn who_is_alone_says_nothing() {
     let (cells, labels) = planted();
     let apart: Vec<Position> = (0..60).map(|cell| Position::new(f64::from(cell) * 100.0, 0.0).unwrap()).collect();
@@ -192,6 +225,11 @@ fn bad_input_is_an_error_with_its_values() {
     let pair = || LigandReceptorPair::new("LIG", "REC");
     let infer = |communication: Communication, labels: &[&str]| communication.infer(&cells, labels).unwrap_err().to_string();
     assert_eq!(infer(Communication::new([pair()]), &labels[1..]), "60 cells and 59 labels cannot be paired");
+    let one = RadiusGraph::new(&[Position::new(0.0, 0.0).unwrap()], 1.0).unwrap();
+    let error = Communication::new([pair()]).infer_near(&cells, &labels, &one).unwrap_err();
+    assert_eq!(error, CommunicationError::LengthMismatch { cells: 60, labels: 1 });
+    let error = infer(Communication::new([pair()]).with_half_saturation(f64::NAN), &labels);
+    assert_eq!(error, "the half saturation is NaN; it must be a number above 0");
     let error = infer(Communication::new([pair()]).with_min_cells(21), &labels);
     assert_eq!(error, "no group has 21 cells; groups are A (20 cells), B (20 cells), C (20 cells)");
     let error = infer(Communication::new([LigandReceptorPair::new("lig", "rec")]), &labels);

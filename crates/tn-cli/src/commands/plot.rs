@@ -102,6 +102,9 @@ pub(crate) struct Volcano {
     /// Log fold change from which on a gene counts, either way
     #[arg(long, value_name = "LFC", default_value_t = 0.5, value_parser = ranges::not_negative)]
     min_change: f64,
+    /// Leave out genes with a larger change, such as those that one group does not show at all
+    #[arg(long, value_name = "LFC", default_value_t = 10.0, value_parser = ranges::positive)]
+    max_change: f64,
     /// False discovery rate up to which a gene counts
     #[arg(long, value_name = "FDR", default_value_t = 0.001, value_parser = ranges::positive)]
     max_fdr: f64,
@@ -207,9 +210,17 @@ impl Map {
             let (file, column) = (self.cells.display().to_string(), self.color_by.clone());
             return Err(CliError::MissingColumn { file, column, option: "--color-by", columns });
         }
-        let panels: Vec<MapPanel<String>> = sections.into_iter().map(|(section, cells)| MapPanel::new(section, cells)).collect();
+        let panels: Vec<MapPanel<String>> = sections.into_iter().map(|(section, cells)| MapPanel::new(section, at_origin(cells))).collect();
         Ok(class_map(title, &panels)?)
     }
+}
+
+/// Moves the cells of a section to the origin: sections have frames of their own, and panels one for all.
+fn at_origin(cells: Vec<(Position, String)>) -> Vec<(Position, String)> {
+    let least = |axis: fn(&Position) -> f64| cells.iter().map(|(position, _)| axis(position)).fold(f64::INFINITY, f64::min);
+    let (x, y) = (least(Position::x), least(Position::y));
+    let moved = |position: Position| Position::new(position.x() - x, position.y() - y).unwrap_or(position);
+    cells.into_iter().map(|(position, value)| (moved(position), value)).collect()
 }
 
 impl NeighborhoodPlot {
@@ -261,7 +272,12 @@ impl Volcano {
             log_fold_change: row.gene.log2_fold_change,
             fdr: row.gene.adjusted_p_value,
         };
-        let points: Vec<VolcanoPoint> = rows(&self.changes)?.into_iter().map(point).collect();
+        let mut points: Vec<VolcanoPoint> = rows(&self.changes)?.into_iter().map(point).collect();
+        let all = points.len();
+        points.retain(|point| point.log_fold_change.abs() <= self.max_change || point.log_fold_change.is_nan());
+        if points.len() < all {
+            tracing::warn!(genes = all - points.len(), "genes that change by more than --max-change are left out");
+        }
         Ok(volcano(title, &points, VolcanoThresholds { log_fold_change: self.min_change, fdr: self.max_fdr })?)
     }
 }

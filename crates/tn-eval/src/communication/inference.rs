@@ -125,9 +125,9 @@ impl<'a> Inference<'a> {
         probabilities
     }
 
+    /// Returns `x^n / (K^n + x^n)`, in a form that neither a large `n` nor an `x` of 0 makes undefined.
     fn hill(&self, x: f64) -> f64 {
-        let (x, k) = (x.powf(self.settings.hill), self.settings.half_saturation.powf(self.settings.hill));
-        x / (k + x)
+        1.0 / (1.0 + (self.settings.half_saturation / x).powf(self.settings.hill))
     }
 
     fn co_receptors(&self, pair: &PairGenes, averages: &[Vec<f64>], target: usize) -> f64 {

@@ -12,8 +12,10 @@ use crate::correlation::average_ranks;
 
 /// Cells that an error names.
 const SHOWN_CELLS: usize = 5;
-/// Up to so many differences, the signed-rank test counts all signs.
+/// Up to so many cells, the signed-rank test counts all signs, where no two differences are of one size and none is 0.
 const EXACT_DIFFERENCES: usize = 50;
+/// Up to so many, it does where some are.
+const EXACT_TIED_DIFFERENCES: usize = 13;
 
 /// An error of comparing two predictors.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -52,8 +54,9 @@ pub struct PairedComparison {
     pub losses: usize,
     /// The two-sided p-value of Wilcoxon's signed-rank test; 1 where all cells are equal.
     ///
-    /// Cells on which both are equal are left out. Exact for up to 50 differences of different sizes, and else the normal approximation
-    /// with the correction for ties, without continuity correction: as `scipy.stats.wilcoxon`. Wilcoxon, Biometrics Bulletin 1, 80 (1945).
+    /// Cells on which both are equal are left out. Exact for up to 50 cells whose differences are all of other sizes and none of which is
+    /// 0, and for up to 13 of any; else the normal approximation with the correction for ties, without continuity correction: as
+    /// `scipy.stats.wilcoxon`. Wilcoxon, Biometrics Bulletin 1, 80 (1945).
     pub signed_rank_p_value: f64,
     /// The two-sided p-value of the sign test: that of as uneven wins and losses by a fair coin; 1 where all cells are equal.
     pub sign_p_value: f64,
@@ -117,40 +120,41 @@ impl CellScores {
     }
 }
 
-/// Returns the two-sided p-value of Wilcoxon's signed-rank test.
-fn signed_rank_p_value(differences: &[f64]) -> f64 {
-    let differences: Vec<f64> = differences.iter().copied().filter(|difference| *difference != 0.0).collect();
-    let n = differences.len();
-    if n == 0 {
+/// Returns the two-sided p-value of Wilcoxon's signed-rank test, by the rule of `scipy.stats.wilcoxon`.
+fn signed_rank_p_value(all: &[f64]) -> f64 {
+    let differences: Vec<f64> = all.iter().copied().filter(|difference| *difference != 0.0).collect();
+    if differences.is_empty() {
         return 1.0;
     }
     let sizes: Vec<f64> = differences.iter().map(|difference| difference.abs()).collect();
     let ranks = average_ranks(&sizes);
     let positive: f64 = ranks.iter().zip(&differences).filter(|(_, difference)| **difference > 0.0).map(|(rank, _)| rank).sum();
-    let n_f = n as f64;
     let mut sorted = sizes;
     sorted.sort_by(f64::total_cmp);
     let ties: f64 = sorted.chunk_by(|a, b| a == b).map(|tie| (tie.len() as f64).powi(3) - tie.len() as f64).sum();
-    if n <= EXACT_DIFFERENCES && ties == 0.0 {
-        let smaller = positive.min(n_f * (n_f + 1.0) / 2.0 - positive);
-        return (2.0 * chance_of_rank_sum_up_to(n, smaller as usize)).min(1.0);
+    let n = differences.len() as f64;
+    let is_simple = ties == 0.0 && differences.len() == all.len();
+    if all.len() <= if is_simple { EXACT_DIFFERENCES } else { EXACT_TIED_DIFFERENCES } {
+        return (2.0 * chance_of_rank_sum_up_to(&ranks, positive.min(n * (n + 1.0) / 2.0 - positive))).min(1.0);
     }
-    let mean = n_f * (n_f + 1.0) / 4.0;
-    let variance = n_f * (n_f + 1.0) * (2.0 * n_f + 1.0) / 24.0 - ties / 48.0;
+    let mean = n * (n + 1.0) / 4.0;
+    let variance = n * (n + 1.0) * (2.0 * n + 1.0) / 24.0 - ties / 48.0;
     erfc((positive - mean).abs() / variance.sqrt() / std::f64::consts::SQRT_2)
 }
 
 /// Returns the chance that the ranks with a positive sign sum up to at most `sum`, every sign being a fair coin.
-fn chance_of_rank_sum_up_to(n: usize, sum: usize) -> f64 {
-    let mut chances = vec![0.0; n * (n + 1) / 2 + 1];
+fn chance_of_rank_sum_up_to(ranks: &[f64], sum: f64) -> f64 {
+    // Ranks that are shared are halves.
+    let twice = |value: f64| (2.0 * value).round() as usize;
+    let mut chances = vec![0.0; twice(ranks.iter().sum()) + 1];
     chances[0] = 1.0;
-    for rank in 1..=n {
+    for rank in ranks.iter().copied().map(twice) {
         for total in (0..chances.len()).rev() {
             let with = if total >= rank { chances[total - rank] } else { 0.0 };
             chances[total] = 0.5 * (chances[total] + with);
         }
     }
-    chances[..=sum].iter().sum()
+    chances[..=twice(sum)].iter().sum()
 }
 
 /// Returns the two-sided p-value of the sign test.
@@ -184,6 +188,20 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn other_cells_and_metrics_are_errors_that_name_them() {
+        use crate::{Metric, ScoredCell};
+        use tn_sentence::TaskRecord;
+        let scores = |names: &[&str]| {
+            let cell = |name: &&str| ScoredCell::new(&TaskRecord { cell_name: name.to_string(), ..TaskRecord::default() }, vec![0.5]);
+            CellScores::new(vec![Metric::NdcgFull], names.iter().map(cell).collect())
+        };
+        let error =
+            |second: &[&str], metric| scores(&["a", "b"]).compare(&scores(second), metric, Bootstrap::of_cells()).unwrap_err().to_string();
+        assert_eq!(error(&["b", "c"], "ndcg"), "1 cells are in the first table only and 1 in the second only, for example a, c");
+        assert_eq!(error(&["a", "b"], "rbo"), "there is no metric \"rbo\"; metrics are ndcg");
     }
 
     #[test]
