@@ -54,7 +54,7 @@ impl EncodeOptions {
         Self::default()
     }
 
-    /// Takes a layer in place of `X`, or `raw/X`: see [`open_section`].
+    /// Takes a layer in place of `X`, or `raw/X`: see [`open_section`](crate::open_section).
     #[must_use]
     pub fn with_layer(mut self, layer: &str) -> Self {
         self.layer = Some(layer.to_owned());
