@@ -19,10 +19,11 @@
 //! | `sentence/parse/10k_cells` | text to cells |
 //! | `spatial/traversal/nearest_first/10k_cells` | an order of all cells of a section |
 //! | `spatial/patch_neighborhoods/5k_cells` | every cell with its 20 nearest neighbors as text |
+//! | `differential_expression/...` | rank-sum and t-tests of 10,000 and of 39,250 cells, first gene and score as scanpy has them |
 //! | `eval/score/1k_cells` | ten metrics of each cell, with intervals and by class |
 //! | `eval/baseline/nearest_neighbor/1k_cells` | reads each prompt and copies the nearest cell |
 //!
-//! `peers/` holds the work of `cargo xtask bench model` in torch, transformers and PEFT; `docs/performance.md` has the results.
+//! `peers/` holds what `cargo xtask bench model`, `data` and `eval` run beside ours; `docs/performance.md` has the results.
 
 #![allow(clippy::missing_panics_doc, reason = "inputs of benchmarks are simulated, and each expectation states why it holds")]
 

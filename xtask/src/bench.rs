@@ -17,8 +17,7 @@ use crate::flags::{BenchCommand, BenchFlags};
 use crate::workspace::cargo;
 
 /// The benchmarks of the crate `benches`, and those of single functions beside them.
-const BENCHMARKS: [&str; 10] =
-    ["training", "generation", "likelihood", "linear", "sentence", "spatial", "eval", "differential_expression", "enrichment", "score"];
+const BENCHMARKS: [&str; 8] = ["training", "generation", "likelihood", "linear", "sentence", "spatial", "eval", "differential_expression"];
 
 /// Runs the benchmarks, in the profile and with the features of everything else, so that Burn is not compiled again for them.
 pub(crate) fn run(flags: &BenchFlags) -> Result<ExitCode> {

@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+
+use crate::workspace::root;
 
 /// A running peer.
 pub(crate) struct Peer {
@@ -28,6 +31,18 @@ impl Peer {
         let mut peer = Self { command: Rc::new(command), process, versions: Value::Null };
         peer.versions = peer.ask(&json!({"do": "versions"}))?;
         Ok(peer)
+    }
+
+    /// Starts a program of the repository with a Python that has some packages.
+    pub(crate) fn of_program(python: &Path, program: &'static str, packages: &str) -> Result<Self> {
+        let help = format!("{} cannot run {program}; it needs: pip install {packages}", python.display());
+        let python = python.to_owned();
+        let start = move || {
+            let mut command = Command::new(&python);
+            command.arg(root().join(program));
+            command
+        };
+        Self::start(start).context(help)
     }
 
     /// Starts another process of the same kind, which is asked for nothing yet.

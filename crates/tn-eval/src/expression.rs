@@ -62,13 +62,7 @@ impl ExpressionModel {
     /// its last mention (as published; a [`GeneRanking`](tn_sentence::GeneRanking) has none). An empty list gives zeros.
     #[must_use]
     pub fn reconstruct<G: AsRef<str>>(&self, genes: &[G], panel: &Vocabulary) -> Vec<f32> {
-        let mut expression = vec![0.0; panel.len()];
-        for (rank, gene) in genes.iter().enumerate() {
-            if let Some(index) = panel.index_of(gene.as_ref()) {
-                expression[index] = self.at_rank(rank) as f32;
-            }
-        }
-        expression
+        self.reconstructed(genes, panel)
     }
 }
 

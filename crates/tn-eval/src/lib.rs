@@ -93,6 +93,7 @@ mod niche;
 mod number_or_nan;
 pub mod plot;
 mod published;
+mod quantile;
 mod ranking_metrics;
 mod response;
 mod score;

@@ -10,9 +10,9 @@ mod neighbors;
 mod text;
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
 use self::inputs::Inputs;
@@ -87,10 +87,7 @@ pub(super) fn run(flags: &DataBenchFlags) -> Result<ExitCode> {
     let threads = flags.run.threads as usize;
     let load = machine::load();
     start_threads(threads)?;
-    let peer = match &flags.peer {
-        Some(python) => Some(start_peer(python.clone())?),
-        None => None,
-    };
+    let peer = flags.peer.as_ref().map(|python| Peer::of_program(python, PEER, "scipy")).transpose()?;
     let sizes = if flags.run.quick { Sizes::quick() } else { Sizes::published() };
     let bench = Bench { sizes, inputs: Inputs::new(folder.join("inputs")), peer, repeats: flags.run.repeats, only: flags.run.only.clone() };
 
@@ -114,14 +111,4 @@ pub(super) fn run_fresh(input: &std::path::Path, output: &std::path::Path, threa
     start_threads(threads)?;
     cells::encode(input, output)?;
     Ok(serde_json::json!({"peak_mib": machine::peak_memory()?}))
-}
-
-fn start_peer(python: PathBuf) -> Result<Peer> {
-    let help = format!("{} cannot run {PEER}; it needs: pip install scipy", python.display());
-    let start = move || {
-        let mut command = Command::new(&python);
-        command.arg(root().join(PEER));
-        command
-    };
-    Peer::start(start).context(help)
 }

@@ -5,7 +5,7 @@ mod groups;
 mod scores;
 
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
@@ -48,10 +48,7 @@ pub(super) fn run(flags: &EvalBenchFlags) -> Result<ExitCode> {
     let threads = flags.run.threads as usize;
     let load = machine::load();
     start_threads(threads)?;
-    let peer = match &flags.peer {
-        Some(python) => Some(start_peer(python.clone())?),
-        None => None,
-    };
+    let peer = flags.peer.as_ref().map(|python| Peer::of_program(python, PEER, "scanpy gseapy")).transpose()?;
     let sizes = if flags.run.quick { SizesOf::Quick } else { SizesOf::Published };
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let bench = Bench { sizes, folder: folder.clone(), peer, repeats: flags.run.repeats, only: flags.run.only.clone() };
@@ -68,14 +65,4 @@ pub(super) fn run(flags: &EvalBenchFlags) -> Result<ExitCode> {
     let text = report::write(&folder, &conditions, &rows)?;
     println!("\n{text}");
     Ok(ExitCode::SUCCESS)
-}
-
-fn start_peer(python: PathBuf) -> Result<Peer> {
-    let help = format!("{} cannot run {PEER}; it needs: pip install scanpy gseapy", python.display());
-    let start = move || {
-        let mut command = Command::new(&python);
-        command.arg(root().join(PEER));
-        command
-    };
-    Peer::start(start).context(help)
 }

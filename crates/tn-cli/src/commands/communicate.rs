@@ -10,7 +10,7 @@ use tissuenarrator::eval::communication::{
     Average, Communication, CommunicationTable, LigandReceptorPair, PairLayout, PairTable, PairTableError,
 };
 use tissuenarrator::io::{CellTable, EncodeOptions, PROVENANCE_KEY, Provenance, TableWriter};
-use tissuenarrator::sentence::Position;
+use tissuenarrator::sentence::{CellRecord, Position};
 use tissuenarrator::spatial::RadiusGraph;
 
 use super::expression_options::{Expression, ExpressionOptions};
@@ -126,7 +126,7 @@ impl Communicate {
     fn contacts(&self, expression: &Expression, radius: f64) -> Result<RadiusGraph, CliError> {
         let cells = CellTable::read(expression.section.as_ref(), &self.places.apply(EncodeOptions::new()))?.records()?;
         let sections = cell_tables::distinct(cells.iter().map(|cell| cell.section.as_str()));
-        let place = |cell: &tissuenarrator::sentence::CellRecord| {
+        let place = |cell: &CellRecord| {
             let section = sections.binary_search(&cell.section).unwrap_or_default();
             Position::new(cell.position.x() + section as f64 * SECTION_GAP, cell.position.y()).map_err(|source| CliError::NoPlace {
                 path: self.expression.file.clone(),

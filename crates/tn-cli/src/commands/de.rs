@@ -1,5 +1,6 @@
 //! `tn de`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -121,7 +122,7 @@ impl De {
     }
 
     /// Returns the cells that have a group, and the groups.
-    fn grouped(&self, expression: &Expression) -> Result<(ExpressionMatrix, Vec<String>), CliError> {
+    fn grouped<'e>(&self, expression: &'e Expression) -> Result<(Cow<'e, ExpressionMatrix>, Vec<String>), CliError> {
         let labels = match (&self.groups, &self.group_by) {
             (Some(path), _) => {
                 let rows = TableReader::<GroupRow>::open(path)?.read_all()?;
@@ -137,8 +138,8 @@ impl De {
         };
         let kept: Vec<usize> = (0..labels.len()).filter(|&cell| !labels[cell].is_empty()).collect();
         match kept.len() == labels.len() {
-            true => Ok((expression.matrix.clone(), labels)),
-            false => Ok((expression.matrix.select(&kept), kept.into_iter().map(|cell| labels[cell].clone()).collect())),
+            true => Ok((Cow::Borrowed(&expression.matrix), labels)),
+            false => Ok((Cow::Owned(expression.matrix.select(&kept)), kept.into_iter().map(|cell| labels[cell].clone()).collect())),
         }
     }
 

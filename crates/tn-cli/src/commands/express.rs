@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tissuenarrator::eval::{ExpressionFit, ExpressionFitter};
 use tissuenarrator::io::{AnnDataRow, AnnDataWriter, Provenance};
-use tissuenarrator::sentence::{CellSentence, GeneratedRecord, Position, Vocabulary, clean_generated_genes, draw, gene_words};
+use tissuenarrator::sentence::{CellSentence, GeneRanking, GeneratedRecord, Position, Vocabulary, clean_generated_genes, draw, gene_words};
 
 use super::expression_options::ExpressionOptions;
 use crate::cell_tables::{self, Table};
@@ -170,7 +170,7 @@ impl Apply {
     ) -> Result<usize, CliError> {
         let ranking = match cell {
             Some(_) => clean_generated_genes(gene_words(&record.generated_block), panel, self.top),
-            None => tissuenarrator::sentence::GeneRanking::default(),
+            None => GeneRanking::default(),
         };
         let values = fit.fit.model.reconstruct(ranking.genes(), panel);
         let (genes, values): (Vec<u32>, Vec<f32>) = (0..).zip(values).filter(|(_, value)| *value != 0.0).unzip();

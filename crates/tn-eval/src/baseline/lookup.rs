@@ -39,10 +39,13 @@ impl Lookup {
     /// ```
     /// use tn_eval::ExpressionMatrix;
     /// use tn_eval::baseline::Lookup;
+    /// use tn_sentence::{CellPredictor, TaskRecord};
     ///
     /// let mut predicted = ExpressionMatrix::new(["Gfap", "Aqp4"])?;
     /// predicted.push_dense(&[0.2, 1.5])?;
-    /// let lookup = Lookup::from_expression(&["cell-7"], &predicted)?;
+    /// let task = TaskRecord { cell_name: "cell-7".to_string(), ..TaskRecord::default() };
+    /// let cell = Lookup::from_expression(&["cell-7"], &predicted)?.predict(&task)?;
+    /// assert_eq!(cell.ranking().to_string(), "AQP4 GFAP");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -41,19 +41,20 @@ pub fn expression_quality<G: AsRef<str>>(
     model: &impl RankedExpression,
     cells: impl IntoIterator<Item = Vec<(G, f64)>>,
 ) -> Result<ExpressionQuality, ExpressionFitError> {
-    let (mut measured, mut predicted) = (Vec::new(), Vec::new());
+    let (mut measured, mut predicted, mut n_ranks) = (Vec::new(), Vec::new(), 0);
     for mut cell in cells {
         if let Some((index, (_, value))) = cell.iter().enumerate().find(|(_, (_, value))| !value.is_finite() || *value < 0.0) {
             return Err(ExpressionFitError::InvalidValue { index, value: *value });
         }
         cell.retain(|(_, value)| *value > 0.0);
         cell.sort_by(|a, b| b.1.total_cmp(&a.1));
+        n_ranks = n_ranks.max(cell.len());
         for (rank, (gene, value)) in cell.iter().enumerate() {
             measured.push(*value);
             predicted.push(model.expression(rank, gene.as_ref()));
         }
     }
-    let undetermined = |_| ExpressionFitError::Undetermined { n_points: measured.len(), n_ranks: 0 };
+    let undetermined = |_| ExpressionFitError::Undetermined { n_points: measured.len(), n_ranks };
     let (pearson, spearman) = (
         pearson(&measured, &predicted).map_err(undetermined)?.coefficient,
         spearman(&measured, &predicted).map_err(undetermined)?.coefficient,

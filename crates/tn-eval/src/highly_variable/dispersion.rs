@@ -1,6 +1,7 @@
 //! Dispersions among genes of similar mean.
 
 use super::Moments;
+use crate::quantile::quantile;
 
 /// Stands for a mean of 0, by which a dispersion could not be divided; scanpy's value.
 const TINY_MEAN: f64 = 1e-12;
@@ -36,24 +37,12 @@ fn median(mut values: Vec<f64>) -> f64 {
     quantile(&values, 0.5)
 }
 
-/// A quantile of sorted values, linear between two of them as in NumPy; NaN without any.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else { return f64::NAN };
-    let place = share * last as f64;
-    let (below, fraction) = (place.floor() as usize, place.fract());
-    let (low, high) = (sorted[below], sorted[(below + 1).min(last)]);
-    low + (high - low) * fraction
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_linear_between_values() {
-        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.5), 2.0);
-        assert_eq!(quantile(&[1.0, 2.0, 4.0], 0.75), 3.0);
-        assert_eq!(quantile(&[1.0, 2.0, 4.0], 1.0), 4.0);
+    fn medians_are_those_of_sorted_values() {
         assert_eq!(median(vec![3.0, 1.0]), 2.0);
         assert!(median(Vec::new()).is_nan());
     }

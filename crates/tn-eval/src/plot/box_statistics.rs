@@ -1,5 +1,7 @@
 //! The five numbers of a box.
 
+use crate::quantile::quantile;
+
 /// Quartiles and the ends of the whiskers.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct BoxStatistics {
@@ -26,15 +28,6 @@ impl BoxStatistics {
             upper_whisker: upper.map_or(third_quartile, |value| value.max(third_quartile)),
         }
     }
-}
-
-/// Interpolates linearly between the two values around the place `share * (n - 1)`.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    // Weights instead of a difference, which could overflow.
-    let weight = place.fract();
-    if below == above { below } else { below * (1.0 - weight) + above * weight }
 }
 
 #[cfg(test)]

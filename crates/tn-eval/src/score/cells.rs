@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tn_sentence::{TaskRecord, draw};
 
 use super::{Estimate, Metric};
+use crate::quantile::quantile;
 
 /// The scores of one cell.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -127,14 +128,6 @@ impl Bootstrap {
 /// Returns the sum of as many values as there are, drawn with replacement.
 fn drawn_sum(values: &[f64], rng: &mut impl Rng) -> f64 {
     (0..values.len()).map(|_| values[rng.random_range(0..values.len())]).sum()
-}
-
-/// Returns a quantile of sorted values, interpolated between the two around place `(n - 1) q`.
-fn quantile(sorted: &[f64], q: f64) -> f64 {
-    let place = (sorted.len() - 1) as f64 * q;
-    let below = sorted[place.floor() as usize];
-    let above = sorted[place.ceil() as usize];
-    below + (above - below) * place.fract()
 }
 
 impl CellScores {
